@@ -1,0 +1,34 @@
+/**
+ * Ids that follow from what they are for, so that a step done twice finds its own work (RFC 9562 5.8, uuid version 8
+ * by SHA-256).
+ */
+import { createHash } from 'node:crypto';
+import type { FunctionId, InstanceId, PortId, VolumeId } from './units.ts';
+
+function derive(...parts: readonly string[]): string {
+  const hash = createHash('sha256').update(parts.join('\u0000')).digest();
+  hash.writeUInt8((hash.readUInt8(6) & 0x0f) | 0x80, 6);
+  hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = hash.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
+}
+
+/** The function that shows a port to the instance. */
+export function nicFunctionId(instance: InstanceId, port: PortId): FunctionId {
+  return `nic-${derive('nic', instance, port)}` as FunctionId;
+}
+
+/** The function that shows a volume to the instance. */
+export function diskFunctionId(instance: InstanceId, volume: VolumeId): FunctionId {
+  return `disk-${derive('disk', instance, volume)}` as FunctionId;
+}
+
+/** The boot volume made from an image for an instance that brought none. */
+export function rootVolumeId(instance: InstanceId): VolumeId {
+  return derive('root', instance) as VolumeId;
+}
+
+/** The port made for the n-th entry of a request: of a build (`request` is `build`) or of a later attach (its operation's id). */
+export function requestedPortId(instance: InstanceId, request: string, index: number): PortId {
+  return derive('port', instance, request, String(index)) as PortId;
+}

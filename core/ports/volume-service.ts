@@ -1,0 +1,56 @@
+import type { InstanceId, NodeId, VolumeId } from '../units.ts';
+import type { VolumeConnection } from './storage-target.ts';
+
+/** An image that a volume can be made from. */
+export interface Image {
+  readonly id: string;
+  readonly name: string;
+  /** Bytes that a volume must have at least. */
+  readonly minSizeBytes: number;
+}
+
+/** A volume of the volume service. */
+export interface Volume {
+  readonly id: VolumeId;
+  readonly sizeBytes: number;
+  readonly bootable: boolean;
+  /** The instance it was made for; null for one that somebody else made. */
+  readonly madeFor: { readonly node: NodeId; readonly instance: InstanceId } | null;
+}
+
+/** A volume exported to a node. */
+export interface VolumeExport {
+  readonly volumeId: VolumeId;
+  readonly node: NodeId;
+  readonly instance: InstanceId;
+  readonly readOnly: boolean;
+}
+
+/** Volumes and images: what Cinder and Glance do, or the embedded service. Every mutator is an ensure. */
+export interface VolumeService {
+  /** By name or id. @throws `not_found`, `unavailable`. */
+  getImage(nameOrId: string, signal?: AbortSignal): Promise<Image>;
+  /** @throws `not_found`, `unavailable`. */
+  getVolume(id: VolumeId, signal?: AbortSignal): Promise<Volume>;
+  /** Makes a volume from an image, for an instance. @throws `not_found` (image), `exhausted`, `conflict`. */
+  ensureVolumeFromImage(
+    spec: {
+      readonly id: VolumeId;
+      readonly image: string;
+      readonly sizeBytes: number;
+      readonly node: NodeId;
+      readonly instance: InstanceId;
+    },
+    signal?: AbortSignal,
+  ): Promise<Volume>;
+  /** Deletes a volume that was made for an instance. One that is not there is fine. @throws `busy` while exported; `denied` for others'. */
+  deleteVolume(id: VolumeId, signal?: AbortSignal): Promise<void>;
+  /** Exports it to a node and says how to reach it. @throws `not_found`, `conflict` (another writer has it). */
+  connect(spec: VolumeExport, signal?: AbortSignal): Promise<VolumeConnection>;
+  /** Ends the export. One that is not there is fine. */
+  disconnect(id: VolumeId, instance: InstanceId, signal?: AbortSignal): Promise<void>;
+  /** Volumes that were made for instances of the node. */
+  listMadeFor(node: NodeId, signal?: AbortSignal): Promise<readonly Volume[]>;
+  /** Exports to the node. */
+  listExports(node: NodeId, signal?: AbortSignal): Promise<readonly VolumeExport[]>;
+}
