@@ -1,0 +1,30 @@
+/**
+ * The Debian packages that the commands of this repository use, each with its reason: the one place where they are named.
+ * `for` says which command wants it. The daemon itself needs none of them.
+ */
+export const APT_PACKAGES = [
+  {
+    name: 'rabbitmq-server',
+    why: 'the broker between platform and daemon; a private one is started, never the system service',
+    for: ['demo', 'test'],
+  },
+  {
+    name: 'python3-oslo.messaging',
+    why: 'stock oslo.messaging, the platform side of the RPC tests',
+    for: ['test'],
+  },
+  { name: 'systemd', why: 'systemd-analyze verify checks the units', for: ['test'] },
+  { name: 'openssl', why: 'makes the throw-away certificates of the TLS tests', for: ['test'] },
+];
+
+/** The names of the packages that a command (`demo` or `test`) uses. */
+export function packagesFor(command) {
+  return APT_PACKAGES.filter((entry) => entry.for.includes(command)).map((entry) => entry.name);
+}
+
+/** Why a package is wanted, for messages. Throws on a name that the list does not have. */
+export function reasonFor(name) {
+  const entry = APT_PACKAGES.find((candidate) => candidate.name === name);
+  if (!entry) throw new Error(`tools/packages.mjs does not list ${name}`);
+  return entry.why;
+}
