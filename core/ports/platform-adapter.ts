@@ -1,0 +1,10 @@
+/** A way in from a cloud platform. */
+export interface PlatformAdapter {
+  readonly name: string;
+  /** Takes requests from now on; ends at once when the platform is away and goes on trying. */
+  start(): Promise<void>;
+  /** Takes no more requests, and ends when those in hand are answered or the time is over. */
+  stop(drainMs: number): Promise<void>;
+  /** Whether the platform can be reached now. */
+  connected(): boolean;
+}
