@@ -1,0 +1,60 @@
+/** Checks of everything that comes from outside, by the schemas. */
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import { DpuError } from '../core/errors.ts';
+import commonSchema from '../schemas/common.json' with { type: 'json' };
+import configSchema from '../schemas/config.json' with { type: 'json' };
+import instanceSchema from '../schemas/instance.json' with { type: 'json' };
+import nodeStatusSchema from '../schemas/node-status.json' with { type: 'json' };
+import operationSchema from '../schemas/operation.json' with { type: 'json' };
+import rpcSchema from '../schemas/rpc.json' with { type: 'json' };
+
+const ajv = new Ajv2020({
+  strict: true,
+  strictRequired: false,
+  useDefaults: true,
+  allErrors: false,
+  allowUnionTypes: true,
+});
+for (const schema of [commonSchema, configSchema, instanceSchema, nodeStatusSchema, operationSchema, rpcSchema]) {
+  ajv.addSchema(schema);
+}
+
+const compiled = new Map<string, ValidateFunction>();
+
+/** Path of the part that is wrong, as people write it: `networks[0].mac`. */
+function fieldOf(error: ErrorObject): string {
+  const params = error.params as { additionalProperty?: string; missingProperty?: string; propertyName?: string };
+  const extra = params.additionalProperty ?? params.missingProperty ?? params.propertyName;
+  const path = [...error.instancePath.split('/').slice(1), ...(extra === undefined ? [] : [extra])];
+  return path.map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~')).reduce(joinPath, '');
+}
+
+function joinPath(path: string, part: string): string {
+  if (/^\d+$/.test(part)) return `${path}[${part}]`;
+  return path === '' ? part : `${path}.${part}`;
+}
+
+/**
+ * Checks a value by a part of a schema (`rpc.json#/properties/…`, `config.json`) and fills in its defaults, in place.
+ * @throws DpuError `invalid` that names the field and never quotes the value.
+ */
+export function validate<Type>(reference: string, value: unknown, what: string): Type {
+  let check = compiled.get(reference);
+  if (!check) {
+    check = ajv.compile({ $ref: reference });
+    compiled.set(reference, check);
+  }
+  if (check(value)) return value as Type;
+  const error = check.errors?.[0];
+  if (!error) throw new DpuError('invalid', `${what} is not valid`);
+  const field = fieldOf(error);
+  const reason =
+    error.keyword === 'additionalProperties'
+      ? 'is not known'
+      : error.keyword === 'required'
+        ? 'is missing'
+        : error.message;
+  throw new DpuError('invalid', `${what}: ${field === '' ? 'it' : field} ${reason ?? 'is not valid'}`, {
+    ...(field === '' ? {} : { field }),
+  });
+}
