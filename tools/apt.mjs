@@ -9,6 +9,7 @@ const APT_INSTALL = ['install', '-y', '--no-install-recommends', '-o', 'DPkg::Lo
 /** Those of `names` that dpkg does not call installed; all of them where there is no dpkg. */
 export function missingPackages(names) {
   if (names.length === 0) return [];
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own format
   const query = spawnSync('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\\n', ...names], {
     encoding: 'utf8',
     env: { ...process.env, LC_ALL: 'C' },
