@@ -2,10 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { relative, sep } from 'node:path';
 
-/** One row for each layer (`test/unit`, `packages/x`) of a report, and whether vitest itself called the run a success. */
+/** The rows of the report that vitest wrote to `path`. */
 export function readReport(path, root) {
+  return suiteRows(JSON.parse(readFileSync(path, 'utf8')), root);
+}
+
+/** One row for each layer (`test/unit`, `packages/x`) of a report of vitest. */
+export function suiteRows(report, root) {
   const rows = new Map();
-  for (const file of JSON.parse(readFileSync(path, 'utf8')).testResults) {
+  for (const file of report.testResults) {
     const name = relative(root, file.name).split(sep).slice(0, 2).join('/');
     const row = rows.get(name) ?? { name, seconds: 0, passed: 0, failed: 0, skipped: 0 };
     rows.set(name, row);
