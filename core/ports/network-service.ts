@@ -30,6 +30,8 @@ export interface NetworkService {
   ensurePort(spec: PortSpec, signal?: AbortSignal): Promise<NetworkPort>;
   /** Lets go of the port: deleted where it was made for the instance. One that is not there is fine. */
   releasePort(portId: PortId, instance: InstanceId, signal?: AbortSignal): Promise<void>;
+  /** Takes a port that its mark tells of into a catalogue that lost it. One that is there already is fine. */
+  readoptPort(port: NetworkPort): Promise<void>;
   /** Ports of the node's instances. */
   listPorts(node: NodeId, signal?: AbortSignal): Promise<readonly NetworkPort[]>;
 }

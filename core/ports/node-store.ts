@@ -132,6 +132,8 @@ export interface NodeStore extends OperationJournal {
     filter: { readonly instance?: InstanceId; readonly state?: OperationState; readonly kind?: OperationKind },
     page: Page,
   ): { operations: readonly OperationRecord[]; next: string | null };
+  /** The operation that a request with this key made; the newest where there are several. */
+  operationByKey(key: string): OperationRecord | null;
   /** Queued, running, unwinding and stuck ones, oldest first. */
   unendedOperations(): readonly OperationRecord[];
   /** The last destroy of an instance. */
@@ -142,6 +144,8 @@ export interface NodeStore extends OperationJournal {
   /** Gives out an address, or answers the one given before. @throws `exhausted`, `conflict` (MAC in use, port of another instance). */
   allocatePort(request: AllocationRequest): Promise<NetworkPort>;
   releasePort(port: PortId): Promise<void>;
+  /** Takes in a port as it is (readoption); one that is there already is kept. */
+  putPort(port: NetworkPort): Promise<void>;
   ports(): readonly NetworkPort[];
 
   /** Casts not yet delivered, oldest first. */

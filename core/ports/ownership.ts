@@ -18,4 +18,6 @@ export interface OwnershipMark {
   readonly flavor: { readonly name: string; readonly vcpus: number; readonly memory_mib: number };
   /** A volume that was made for the instance and goes with it. */
   readonly deleteWithInstance?: boolean;
+  /** nic: what the port was given, so that it can be taken into an empty catalogue again. */
+  readonly port?: { readonly subnet: string | null; readonly ips: readonly string[] };
 }
