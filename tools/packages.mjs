@@ -1,3 +1,6 @@
+/** The Debian packages of this repository's commands. */
+import { existsSync } from 'node:fs';
+
 /**
  * The Debian packages that the commands of this repository use, each with its reason: the one place where they are named.
  * `for` says which command wants it. The daemon itself needs none of them.
@@ -7,6 +10,7 @@ export const APT_PACKAGES = [
     name: 'rabbitmq-server',
     why: 'the broker between platform and daemon; a private one is started, never the system service',
     for: ['demo', 'test'],
+    service: 'rabbitmq-server.service',
   },
   {
     name: 'python3-oslo.messaging',
@@ -20,6 +24,12 @@ export const APT_PACKAGES = [
 /** The names of the packages that a command (`demo` or `test`) uses. */
 export function packagesFor(command) {
   return APT_PACKAGES.filter((entry) => entry.for.includes(command)).map((entry) => entry.name);
+}
+
+/** The services that these packages bring and that systemd, where it runs, starts at the next boot. */
+export function enabledServices(names) {
+  if (!existsSync('/run/systemd/system')) return [];
+  return APT_PACKAGES.filter((entry) => names.includes(entry.name)).flatMap((entry) => entry.service ?? []);
 }
 
 /** Why a package is wanted, for messages. Throws on a name that the list does not have. */

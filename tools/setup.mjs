@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { hasApt, installPackages, missingPackages, rootAccess } from './apt.mjs';
 import { withLock } from './lock.mjs';
 import { bundledNode, bundledNodeVersion, NODE_MAJOR, npmCi, npmDifference } from './npm-packages.mjs';
-import { packagesFor, reasonFor } from './packages.mjs';
+import { enabledServices, packagesFor, reasonFor } from './packages.mjs';
 import { needsRestore } from './policy-rc.mjs';
 
 /** The repository's root. */
@@ -29,7 +29,11 @@ export async function setup({ need = [], optional = [], say = sayLine } = {}) {
   await setupNpm(say);
   const missing = await setupApt([...need, ...optional], say);
   const stopping = need.filter((name) => missing.includes(name));
-  if (stopping.length > 0) throw new SetupError(`cannot go on without ${stopping.join(', ')}`);
+  if (stopping.length > 0) {
+    throw new SetupError(
+      `cannot go on without ${stopping.join(', ')}. What needs no Debian package still runs: npm test -- test/unit, npm run demo -- --no-broker`,
+    );
+  }
   const env = { ...process.env, PATH: `${join(ROOT, 'node_modules/.bin')}:${process.env.PATH ?? ''}` };
   return { node: bundledNode(ROOT), env, missing };
 }
@@ -101,6 +105,9 @@ async function setupApt(names, say) {
   const status = access === 'direct' ? await installPackages(missing, { say }) : installWithSudo(missing);
   if (status > 128) throw new SetupError('interrupted');
   const still = missingPackages(names);
+  for (const unit of enabledServices(missing.filter((name) => !still.includes(name)))) {
+    say(`Debian enables ${unit} for the next boot; we do not use it: systemctl disable ${unit} if you do not want it`);
+  }
   say(
     still.length === 0
       ? 'Debian packages: installed'
