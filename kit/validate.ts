@@ -6,6 +6,7 @@ import configSchema from '../schemas/config.json' with { type: 'json' };
 import instanceSchema from '../schemas/instance.json' with { type: 'json' };
 import nodeStatusSchema from '../schemas/node-status.json' with { type: 'json' };
 import operationSchema from '../schemas/operation.json' with { type: 'json' };
+import restSchema from '../schemas/rest.json' with { type: 'json' };
 import rpcSchema from '../schemas/rpc.json' with { type: 'json' };
 
 const ajv = new Ajv2020({
@@ -15,7 +16,15 @@ const ajv = new Ajv2020({
   allErrors: false,
   allowUnionTypes: true,
 });
-for (const schema of [commonSchema, configSchema, instanceSchema, nodeStatusSchema, operationSchema, rpcSchema]) {
+for (const schema of [
+  commonSchema,
+  configSchema,
+  instanceSchema,
+  nodeStatusSchema,
+  operationSchema,
+  restSchema,
+  rpcSchema,
+]) {
   ajv.addSchema(schema);
 }
 

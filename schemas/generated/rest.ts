@@ -1,0 +1,385 @@
+/** Generated from schemas/rest.json by `npm run schemas`. Do not edit. */
+
+export type Interfaces = InstanceInterface[];
+export type Volumes = InstanceVolume[];
+/**
+ * `data` of a server-sent event; `event` says which: operation, instance, node, or reset (events were missed: read anew).
+ */
+export type EventData = Operation | Instance | NodeStatus | {};
+
+/**
+ * Bodies of the REST interface that are not messages of the RPC too.
+ */
+export interface RestBodies {
+  problem?: Problem;
+  function_list?: FunctionList;
+  binding_list?: BindingList;
+  audit_list?: AuditList;
+  interface_list?: InterfaceList;
+  volume_list?: VolumeList;
+  maintenance?: Maintenance;
+  maintenance_request?: MaintenanceRequest;
+  health?: Health;
+  readiness?: Readiness;
+  event?: EventData;
+  openapi?: OpenApiDocument;
+}
+/**
+ * RFC 9457 problem details. `code` is stable: branch on it, never on the text.
+ */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  /**
+   * The codes of core/errors.ts.
+   */
+  code:
+    | 'invalid'
+    | 'not_found'
+    | 'conflict'
+    | 'busy'
+    | 'exhausted'
+    | 'unsupported'
+    | 'bad_state'
+    | 'unavailable'
+    | 'timeout'
+    | 'denied'
+    | 'hardware'
+    | 'internal';
+  /**
+   * The argument, parameter or header that is wrong.
+   */
+  field?: string;
+  /**
+   * Facts for programs.
+   */
+  details?: {};
+}
+/**
+ * All functions of the card.
+ */
+export interface FunctionList {
+  functions: FunctionView[];
+}
+/**
+ * A PCIe function of the card.
+ */
+export interface FunctionView {
+  id: string;
+  instance: string | null;
+  type: string;
+  class: string;
+  mac: string | null;
+  bdf: string | null;
+  bdf_state: string;
+  representor: string | null;
+  plugged: boolean;
+  phase: string;
+  owner: 'ours' | 'foreign';
+}
+/**
+ * All bindings.
+ */
+export interface BindingList {
+  bindings: BindingView[];
+}
+/**
+ * Function - representor - port, or function - bdev - volume.
+ */
+export interface BindingView {
+  function_id: string;
+  instance: string;
+  kind: 'port' | 'volume';
+  port_id: string | null;
+  volume_id: string | null;
+  representor: string | null;
+  bdev: string | null;
+  mac: string | null;
+  phase: string;
+}
+/**
+ * The newest lines of the audit log, newest first.
+ */
+export interface AuditList {
+  audit: AuditEntry[];
+}
+/**
+ * A line of the audit log.
+ */
+export interface AuditEntry {
+  /**
+   * RFC 3339, UTC
+   */
+  at: string;
+  by: string;
+  action: string;
+  instance: string | null;
+  operation: string | null;
+}
+/**
+ * The NICs of an instance.
+ */
+export interface InterfaceList {
+  interfaces: Interfaces;
+}
+export interface InstanceInterface {
+  /**
+   * An id that another service chose: a volume's, a port's.
+   */
+  port_id: string;
+  /**
+   * An id that another service chose: a volume's, a port's.
+   */
+  function_id: string;
+  mac: string | null;
+  bdf: string | null;
+  bdf_state: 'assigned' | 'pending' | 'unknown' | 'changed';
+  representor: string | null;
+  ips: string[];
+  qos: {} | null;
+}
+/**
+ * The disks of an instance.
+ */
+export interface VolumeList {
+  volumes: Volumes;
+}
+export interface InstanceVolume {
+  /**
+   * An id that another service chose: a volume's, a port's.
+   */
+  volume_id: string;
+  /**
+   * An id that another service chose: a volume's, a port's.
+   */
+  function_id: string;
+  bdf: string | null;
+  bdf_state: 'assigned' | 'pending' | 'unknown' | 'changed';
+  boot: boolean;
+  size_bytes: number | null;
+  read_only: boolean;
+}
+/**
+ * Whether new instances are refused; what is there goes on.
+ */
+export interface Maintenance {
+  enabled: boolean;
+  reason: string | null;
+}
+/**
+ * Switches maintenance on or off.
+ */
+export interface MaintenanceRequest {
+  enabled: boolean;
+  reason?: string | null;
+}
+/**
+ * The process answers.
+ */
+export interface Health {
+  status: 'ok';
+}
+/**
+ * Whether instances may be scheduled here, and if not, why.
+ */
+export interface Readiness {
+  ready: boolean;
+  reasons: ReadinessReason[];
+}
+/**
+ * One reason; its id is stable.
+ */
+export interface ReadinessReason {
+  id: string;
+  message: string;
+  /**
+   * RFC 3339, UTC
+   */
+  since: string;
+}
+/**
+ * A change to an instance: a plan of steps, done or undone.
+ */
+export interface Operation {
+  id: string;
+  kind:
+    | 'build'
+    | 'destroy'
+    | 'start'
+    | 'stop'
+    | 'reboot'
+    | 'attach_interface'
+    | 'detach_interface'
+    | 'attach_volume'
+    | 'detach_volume'
+    | 'pause'
+    | 'unpause'
+    | 'resize'
+    | 'create_snapshot'
+    | 'reset_admin_password'
+    | 'set_interface_qos'
+    | 'prepare_migration'
+    | 'finish_migration'
+    | 'abort_migration';
+  instance: string;
+  state: 'queued' | 'running' | 'unwinding' | 'succeeded' | 'failed' | 'cancelled' | 'stuck';
+  progress: {
+    done: number;
+    total: number;
+  };
+  steps: OperationStep[];
+  result: {} | null;
+  error: Failure | null;
+  requested_by: string;
+  request_id: string | null;
+  /**
+   * RFC 3339, UTC
+   */
+  created_at: string;
+  /**
+   * RFC 3339, UTC
+   */
+  updated_at: string;
+}
+export interface OperationStep {
+  name: string;
+  phase: 'pending' | 'doing' | 'done' | 'undoing' | 'undone';
+  started_at: string | null;
+  ended_at: string | null;
+  attempts: number;
+  error?: Failure;
+}
+/**
+ * Why an operation or a step failed.
+ */
+export interface Failure {
+  /**
+   * The codes of core/errors.ts.
+   */
+  code:
+    | 'invalid'
+    | 'not_found'
+    | 'conflict'
+    | 'busy'
+    | 'exhausted'
+    | 'unsupported'
+    | 'bad_state'
+    | 'unavailable'
+    | 'timeout'
+    | 'denied'
+    | 'hardware'
+    | 'internal';
+  message: string;
+  field?: string;
+  step?: string;
+  retry: 'never' | 'backoff' | 'operator';
+}
+export interface Instance {
+  uuid: string;
+  name: string;
+  /**
+   * What a scheduler needs.
+   */
+  status: 'up' | 'down' | 'error';
+  state: 'building' | 'active' | 'stopped' | 'paused' | 'suspended' | 'error' | 'deleting' | 'migrating' | 'deleted';
+  task: InstanceTask | null;
+  flavor: Flavor;
+  interfaces: Interfaces;
+  volumes: Volumes;
+  todo: InstanceTodo | null;
+  generation: number;
+}
+export interface InstanceTask {
+  operation: string;
+  kind:
+    | 'build'
+    | 'destroy'
+    | 'start'
+    | 'stop'
+    | 'reboot'
+    | 'attach_interface'
+    | 'detach_interface'
+    | 'attach_volume'
+    | 'detach_volume'
+    | 'pause'
+    | 'unpause'
+    | 'resize'
+    | 'create_snapshot'
+    | 'reset_admin_password'
+    | 'set_interface_qos'
+    | 'prepare_migration'
+    | 'finish_migration'
+    | 'abort_migration';
+  step: string | null;
+}
+export interface Flavor {
+  name: string;
+  vcpus: number;
+  memory_mib: number;
+}
+/**
+ * The last error that somebody has to look at.
+ */
+export interface InstanceTodo {
+  /**
+   * The codes of core/errors.ts.
+   */
+  code:
+    | 'invalid'
+    | 'not_found'
+    | 'conflict'
+    | 'busy'
+    | 'exhausted'
+    | 'unsupported'
+    | 'bad_state'
+    | 'unavailable'
+    | 'timeout'
+    | 'denied'
+    | 'hardware'
+    | 'internal';
+  message: string;
+  operation: string | null;
+}
+export interface NodeStatus {
+  hostname: string;
+  uuid: string;
+  ready: boolean;
+  not_ready_reasons: NotReadyReason[];
+  node_type: 'BM' | 'VM';
+  DPU_model: string;
+  /**
+   * CPUs
+   */
+  total_cpu: number;
+  used_cpu: number;
+  /**
+   * MiB
+   */
+  total_mem: number;
+  /**
+   * MiB
+   */
+  used_mem: number;
+  serial_number: string | null;
+  host_power: 'on' | 'off' | 'unknown';
+  generation: number;
+  /**
+   * RFC 3339, UTC
+   */
+  reported_at: string;
+  instances: Instance[];
+}
+export interface NotReadyReason {
+  id: string;
+  message: string;
+  /**
+   * RFC 3339, UTC
+   */
+  since: string;
+}
+/**
+ * OpenAPI 3.1.
+ */
+export interface OpenApiDocument {}
