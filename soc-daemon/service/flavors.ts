@@ -1,6 +1,6 @@
 import { DpuError } from '../../core/errors.ts';
 import type { Flavor } from '../../core/records.ts';
-import type { BuildRequest } from '../../schemas/generated/rpc.ts';
+import type { BuildAndRunInstanceArgs } from '../../schemas/generated/rpc.ts';
 
 /** A flavor of the catalogue. */
 export interface CatalogueFlavor {
@@ -22,7 +22,7 @@ const shorthand = /^([1-9]\d{0,3})c([1-9]\d{0,5})g$/;
  * @throws DpuError `not_found` (field `flavor`) for a name that is neither.
  */
 export function resolveFlavor(
-  wanted: BuildRequest['flavor'],
+  wanted: BuildAndRunInstanceArgs['flavor'],
   catalogue: Readonly<Record<string, CatalogueFlavor>>,
 ): ResolvedFlavor {
   if (typeof wanted !== 'string') {

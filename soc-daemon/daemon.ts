@@ -1,0 +1,166 @@
+import { createEngine } from '../core/operation/engine.ts';
+import { createKeyedLock } from '../core/operation/keyed-lock.ts';
+import type { Clock, Timer } from '../core/ports/clock.ts';
+import type { ComputeDriver } from '../core/ports/compute-driver.ts';
+import type { ComputeService } from '../core/ports/compute-service.ts';
+import type { Log } from '../core/ports/log.ts';
+import type { NodeIdentity, NodeStore } from '../core/ports/node-store.ts';
+import type { PlatformAdapter } from '../core/ports/platform-adapter.ts';
+import type { Random } from '../core/ports/random.ts';
+import { createComputeService } from './service/compute-service.ts';
+import { createEventFeed } from './service/events.ts';
+import type { CatalogueFlavor } from './service/flavors.ts';
+import { createNodeMonitor } from './service/node-monitor.ts';
+import type { Peers } from './service/observe.ts';
+import { createPlanner } from './service/planner.ts';
+import { createReconciler } from './service/reconcile.ts';
+import { operationView } from './service/views.ts';
+
+/** What a daemon is made of; `main.ts` makes these out of concrete classes, tests out of others. */
+export interface DaemonParts {
+  readonly store: NodeStore;
+  readonly identity: NodeIdentity;
+  readonly driver: ComputeDriver;
+  readonly peers: Peers;
+  readonly flavors: Readonly<Record<string, CatalogueFlavor>>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly limits: {
+    readonly maxConcurrent: number;
+    readonly drainMs: number;
+    readonly reconcileIntervalMs: number;
+    readonly retainMs: number;
+    readonly maxOperations: number;
+  };
+  readonly clockSynchronised: () => Promise<boolean | null>;
+  /** Tells when a peer came back and may have forgotten what is ours; answers how to stop listening. */
+  readonly onPeerRestart: (listener: () => void) => () => void;
+  /** Ways in from platforms, made with the use cases. */
+  readonly adapters: (service: ComputeService) => readonly PlatformAdapter[];
+  /** The store or the journal failed: nothing may go on. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** A daemon at work. */
+export interface Daemon {
+  readonly service: ComputeService;
+  readonly adapters: readonly PlatformAdapter[];
+  /** Goes on with what was left, reconciles once, then lets the platforms in. */
+  start(): Promise<void>;
+  /** Takes no more requests and lets steps under way end; operations go on at the next start. The store stays open. */
+  stop(): Promise<void>;
+  /** One pass of reconciling, beside the timer's. */
+  reconcile(): Promise<boolean>;
+  counts(): { readonly running: number; readonly waiting: number; readonly stuck: number };
+}
+
+/** Wires a daemon together; nothing runs before `start`. */
+export function createDaemon(parts: DaemonParts): Daemon {
+  const { store, identity, driver, peers, clock, random, log, limits } = parts;
+  const gate = createKeyedLock();
+  const events = createEventFeed(clock);
+  const monitor = createNodeMonitor({
+    store,
+    identity,
+    driver,
+    snic: peers.snic,
+    clock,
+    log,
+    clockSynchronised: parts.clockSynchronised,
+    onChange: (status) => events.emit('node', status),
+  });
+  monitor.reason('starting', 'the node looks at what it finds');
+  const engine = createEngine({
+    journal: store,
+    planner: createPlanner(store, driver),
+    clock,
+    random,
+    log,
+    gate,
+    maxConcurrent: limits.maxConcurrent,
+    load: (id) => store.getOperation(id),
+    supersede: (id) => store.supersede(id),
+    onFatal: parts.onFatal,
+  });
+  const reconciler = createReconciler({
+    store,
+    peers,
+    node: identity.uuid,
+    unplugDeadlineMs: 30_000,
+    driver,
+    monitor,
+    gate,
+    log,
+  });
+  const service = createComputeService({
+    store,
+    engine,
+    driver,
+    monitor,
+    events,
+    random,
+    flavors: parts.flavors,
+    volumes: peers.volumes,
+    networks: peers.networks,
+    node: identity.uuid,
+    foreignFunctions: reconciler.foreign,
+  });
+  const adapters = parts.adapters(service);
+  const subscriptions: (() => void)[] = [];
+  let timer: Timer | undefined;
+  let stopped = false;
+
+  async function look(): Promise<boolean> {
+    await monitor.refresh();
+    const settled = await reconciler.run();
+    await store.prune({ olderThanMs: limits.retainMs, maxOperations: limits.maxOperations });
+    return settled;
+  }
+
+  function schedule(): void {
+    if (stopped) return;
+    timer = clock.timer(limits.reconcileIntervalMs, () => {
+      look().catch(parts.onFatal).finally(schedule);
+    });
+  }
+
+  return {
+    service,
+    adapters,
+    async start() {
+      const maintenance = store.setting('maintenance');
+      if (maintenance !== null) monitor.reason('maintenance', maintenance === '' ? 'maintenance' : maintenance);
+      subscriptions.push(
+        store.onCommit((notice) => {
+          for (const id of notice.operations) {
+            const record = store.getOperation(id);
+            if (record) events.emit('operation', operationView(record));
+          }
+          for (const id of notice.instances) {
+            const view = store.instanceView(id);
+            if (view) events.emit('instance', view);
+          }
+          if (notice.instances.length > 0) monitor.publish();
+        }),
+        parts.onPeerRestart(() => {
+          look().catch(parts.onFatal);
+        }),
+      );
+      for (const operation of store.unendedOperations()) engine.submit(operation);
+      await look();
+      schedule();
+      await Promise.all(adapters.map((adapter) => adapter.start()));
+      log.info('node is up', { hostname: identity.hostname, ready: service.nodeStatus().ready });
+    },
+    async stop() {
+      stopped = true;
+      timer?.cancel();
+      for (const unsubscribe of subscriptions) unsubscribe();
+      await Promise.all(adapters.map((adapter) => adapter.stop(limits.drainMs)));
+      await engine.stop(limits.drainMs);
+    },
+    reconcile: look,
+    counts: engine.counts,
+  };
+}

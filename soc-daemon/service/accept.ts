@@ -1,0 +1,168 @@
+/** From a method's arguments to what the store accepts: one function a kind of request. */
+
+import { diskFunctionId } from '../../core/derived-ids.ts';
+import { DpuError } from '../../core/errors.ts';
+import type { OperationKind } from '../../core/instance-state.ts';
+import type { Args, MutatingMethod } from '../../core/ports/compute-service.ts';
+import type { AcceptRequest, NodeStore, SecretPart } from '../../core/ports/node-store.ts';
+import type { HostInventory } from '../../core/ports/power-controller.ts';
+import { asId, type InstanceId, type Json, type JsonObject, type VolumeId } from '../../core/units.ts';
+import type { CatalogueFlavor } from './flavors.ts';
+import { resolveFlavor } from './flavors.ts';
+import { bootFunction } from './planner.ts';
+import { type RequestParts, resolveDisk, resolveDisks, resolveNic, resolveNics } from './requests.ts';
+
+/** Method -> the kind of operation that it begins. */
+export const kindOfMethod = {
+  build_and_run_instance: 'build',
+  destroy_instance: 'destroy',
+  start_instance: 'start',
+  stop_instance: 'stop',
+  reboot_instance: 'reboot',
+  pause_vm: 'pause',
+  unpause_vm: 'unpause',
+  resize_vm: 'resize',
+  attach_interface: 'attach_interface',
+  detach_interface: 'detach_interface',
+  attach_volume: 'attach_volume',
+  detach_volume: 'detach_volume',
+  create_snapshot: 'create_snapshot',
+  reset_instance_admin_password: 'reset_admin_password',
+  set_interface_qos: 'set_interface_qos',
+  prepare_migration: 'prepare_migration',
+  finish_migration: 'finish_migration',
+  abort_migration: 'abort_migration',
+} as const satisfies Record<MutatingMethod, OperationKind>;
+
+/** What requests are accepted with. */
+export interface AcceptParts extends RequestParts {
+  readonly store: NodeStore;
+  readonly flavors: Readonly<Record<string, CatalogueFlavor>>;
+  /** null until the BMC answered once. */
+  readonly inventory: () => HostInventory | null;
+  readonly nodeType: 'BM' | 'VM';
+}
+
+/** What a method adds to the request that the store is given. */
+export type Resolved = Pick<AcceptRequest, 'newInstance' | 'claimsHost' | 'secrets'> & { readonly request: JsonObject };
+
+const plain = (request: object, secrets: readonly SecretPart[] = []): Resolved => ({
+  request: request as JsonObject,
+  newInstance: null,
+  claimsHost: false,
+  secrets,
+});
+
+/** `build_and_run_instance`. @throws DpuError with the field that can't be had. */
+export async function resolveBuild(
+  parts: AcceptParts,
+  instance: InstanceId,
+  args: Args<'build_and_run_instance'>,
+): Promise<Resolved> {
+  const { rootGib: _, ...flavor } = resolveFlavor(args.flavor, parts.flavors);
+  refuseTooLarge(flavor, parts.inventory());
+  const [{ disks, secrets }, nics] = await Promise.all([
+    resolveDisks(parts, instance, args, resolveFlavor(args.flavor, parts.flavors)),
+    resolveNics(parts, instance, args.networks ?? []),
+  ]);
+  const userdata: SecretPart[] =
+    args.userdata === undefined
+      ? []
+      : [
+          {
+            id: parts.random.uuid(),
+            text: JSON.stringify(args.userdata),
+            keepWith: typeof args.userdata === 'string' ? 'instance' : 'operation',
+          },
+        ];
+  const request = {
+    instance,
+    name: args.name,
+    flavor,
+    disks,
+    nics,
+    userdata: userdata[0] ? { $secret: userdata[0].id } : null,
+  };
+  return {
+    request: request as unknown as JsonObject,
+    newInstance: {
+      id: instance,
+      name: args.name,
+      flavor,
+      claimed: true,
+      metadata: (args.metadata ?? {}) as Readonly<Record<string, string>>,
+      sshKeys: args.ssh_keys ?? [],
+    },
+    claimsHost: parts.nodeType === 'BM',
+    secrets: [...secrets, ...userdata],
+  };
+}
+
+function refuseTooLarge(flavor: { vcpus: number; memory_mib: number }, host: HostInventory | null): void {
+  if (!host) return;
+  if (flavor.vcpus > host.cpus || flavor.memory_mib > host.memoryMib) {
+    throw new DpuError('exhausted', 'the flavor is larger than the host', {
+      field: 'flavor',
+      details: { host_cpus: host.cpus, host_memory_mib: host.memoryMib },
+    });
+  }
+}
+
+/** Every other method. @throws DpuError. */
+export async function resolveChange(
+  parts: AcceptParts,
+  method: Exclude<MutatingMethod, 'build_and_run_instance'>,
+  instance: InstanceId,
+  args: JsonObject,
+  requestKey: string,
+): Promise<Resolved> {
+  const { store } = parts;
+  const record = store.getInstance(instance);
+  const identity = record ? { instance, name: record.name, flavor: record.flavor } : { instance };
+  switch (method) {
+    case 'attach_volume': {
+      const entry = args.volume as unknown as Args<'attach_volume'>['volume'];
+      if (entry.bootable)
+        throw new DpuError('invalid', 'a volume is attached as a data disk', { field: 'volume.bootable' });
+      const functionId = diskFunctionId(instance, asId<VolumeId>(entry.volume_id));
+      refuseAttached(store, instance, functionId, 'volume.volume_id');
+      const { disk, secrets } = await resolveDisk(parts, instance, entry, 'volume');
+      return plain({ ...identity, disk }, secrets);
+    }
+    case 'attach_interface': {
+      const entry = args.network as unknown as Args<'attach_interface'>['network'];
+      const nic = await resolveNic(parts, instance, entry, { request: requestKey, index: 0, field: 'network' });
+      refuseAttached(store, instance, nic.functionId, 'network.port_id');
+      return plain({ ...identity, nic });
+    }
+    case 'detach_volume':
+      return plain(detachInput(store, instance, 'volume', args.volume_id, 'volume_id'));
+    case 'detach_interface':
+      return plain(detachInput(store, instance, 'port', args.port_id, 'port_id'));
+    default: {
+      const { wait: _wait, request_id: _id, uuid: _uuid, ...rest } = args;
+      return plain({ ...rest, instance });
+    }
+  }
+}
+
+function refuseAttached(store: NodeStore, instance: InstanceId, functionId: string, field: string): void {
+  if (store.bindings(instance).some((binding) => binding.functionId === functionId)) {
+    throw new DpuError('conflict', 'it is attached already', { field });
+  }
+}
+
+function detachInput(
+  store: NodeStore,
+  instance: InstanceId,
+  kind: 'port' | 'volume',
+  key: Json | undefined,
+  field: string,
+): JsonObject {
+  const binding = store.bindings(instance).find((each) => each.kind === kind && each.key === key);
+  if (!binding) throw new DpuError('not_found', `the instance has no such ${kind}`, { field });
+  if (binding.functionId === bootFunction(store, instance)) {
+    throw new DpuError('bad_state', 'the boot volume stays as long as its instance', { field });
+  }
+  return { instance, functionId: binding.functionId, key: binding.key, madeForInstance: binding.madeForInstance };
+}

@@ -1,0 +1,254 @@
+import { DpuError } from '../../core/errors.ts';
+import type { Engine } from '../../core/operation/engine.ts';
+import { isEnded, type OperationRecord } from '../../core/operation/journal.ts';
+import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
+import type { Args, Caller, ComputeService, FunctionView, MutatingMethod } from '../../core/ports/compute-service.ts';
+import type { AcceptResult } from '../../core/ports/node-store.ts';
+import type { FunctionState } from '../../core/ports/snic-controller.ts';
+import { asId, type InstanceId, type JsonObject, type OperationId, type PortId } from '../../core/units.ts';
+import type { Operation } from '../../schemas/generated/operation.ts';
+import { type AcceptParts, kindOfMethod, type Resolved, resolveBuild, resolveChange } from './accept.ts';
+import type { EventFeed } from './events.ts';
+import type { NodeMonitor } from './node-monitor.ts';
+import { operationView } from './views.ts';
+
+/** What the use cases work with. */
+export interface ComputeServiceParts extends Omit<AcceptParts, 'nodeType' | 'inventory'> {
+  readonly driver: ComputeDriver;
+  readonly engine: Engine;
+  readonly monitor: NodeMonitor;
+  readonly events: EventFeed;
+  /** What is on the card that is not ours, as last seen. */
+  readonly foreignFunctions: () => readonly FunctionState[];
+}
+
+const defaultLimit = 100;
+
+/** Makes the use cases. */
+export function createComputeService(parts: ComputeServiceParts): ComputeService {
+  const { store, engine, driver, monitor, events, random } = parts;
+  const acceptParts: AcceptParts = { ...parts, nodeType: driver.nodeType, inventory: monitor.inventory };
+
+  function operationOf(id: string): OperationRecord {
+    const record = store.getOperation(asId<OperationId>(id));
+    if (!record) throw new DpuError('not_found', 'operation does not exist', { field: 'id' });
+    return record;
+  }
+
+  /** Instance that the request is about; a QoS request names only a port. */
+  function instanceOf(method: MutatingMethod, args: JsonObject): InstanceId {
+    if (method === 'set_interface_qos') {
+      const binding = store.bindings().find((each) => each.kind === 'port' && each.key === (args.port_id as PortId));
+      if (!binding) throw new DpuError('not_found', 'no instance has this port', { field: 'port_id' });
+      return binding.instance;
+    }
+    return asId<InstanceId>(typeof args.uuid === 'string' ? args.uuid : random.uuid());
+  }
+
+  function refuseNewInstance(): void {
+    const reasons = monitor.status().not_ready_reasons;
+    if (reasons.length === 0) return;
+    throw new DpuError('unavailable', 'the node takes no new instance now', {
+      details: { reasons: reasons.map(({ id }) => id) },
+    });
+  }
+
+  function answer(result: AcceptResult): OperationRecord {
+    switch (result.outcome) {
+      case 'accepted':
+        engine.submit(result.operation);
+        return result.operation;
+      case 'same':
+        return result.operation;
+      case 'differs':
+        throw new DpuError('conflict', 'the same request was made with other arguments', {
+          ...(result.fields[0] === undefined ? {} : { field: result.fields[0] }),
+          details: { operation: result.operation.id, differing: result.fields },
+        });
+      case 'operation-runs':
+        throw new DpuError('conflict', 'another operation of the instance has not ended', {
+          details: { operation: result.operation.id, kind: result.operation.kind, state: result.operation.state },
+        });
+      case 'host-claimed':
+        throw new DpuError('conflict', 'the node has an instance already', { details: { instance: result.instance } });
+      case 'no-instance':
+        throw new DpuError('not_found', 'instance does not exist', { field: 'uuid' });
+      case 'bad-state':
+        throw new DpuError('bad_state', `not possible while the instance is ${result.state}`, {
+          details: { state: result.state },
+        });
+    }
+  }
+
+  /** A destroy overtakes what runs: what can still be undone is, the rest ends first. */
+  function overtake(operation: OperationRecord): void {
+    if (operation.waitsFor !== null && engine.mayCancel(operation.waitsFor)) engine.cancel(operation.waitsFor);
+  }
+
+  async function submit<Method extends MutatingMethod>(
+    method: Method,
+    typedArgs: Args<Method>,
+    caller: Caller,
+  ): Promise<Operation> {
+    const args = typedArgs as unknown as JsonObject;
+    const kind = kindOfMethod[method];
+    const planVersion = driver.planVersion(kind);
+    if (planVersion === null) {
+      throw new DpuError('unsupported', `${method} is not supported on a ${driver.nodeType} node`, {
+        details: { method, node_type: driver.nodeType },
+      });
+    }
+    const instance = instanceOf(method, args);
+    const id = asId<OperationId>(random.uuid());
+    const requestId = typeof args.request_id === 'string' ? args.request_id : null;
+    const key = keyOf(kind, typeof args.uuid === 'string' ? instance : null, requestId);
+    const before = key === null ? null : store.operationByKey(key);
+    const { request_id: _id, wait: _wait, ...compared } = args;
+    const fingerprint = Object.fromEntries(
+      Object.entries({ ...compared, method }).map(([name, value]) => [name, store.hmac(value)]),
+    );
+    const isRepeat = before !== null && (kind !== 'destroy' || !isEnded(before.state));
+    if (kind === 'build' && !isRepeat) refuseNewInstance();
+    // a repeat is told by its fingerprint alone: what it asks for may be taken by its own first try
+    const resolved: Resolved = isRepeat
+      ? { request: {}, newInstance: null, claimsHost: false, secrets: [] }
+      : method === 'build_and_run_instance'
+        ? await resolveBuild(acceptParts, instance, args as unknown as Args<'build_and_run_instance'>)
+        : await resolveChange(
+            acceptParts,
+            method as Exclude<MutatingMethod, 'build_and_run_instance'>,
+            instance,
+            args,
+            requestId ?? id,
+          );
+    const { request, ...rest } = resolved;
+    const operation = { id, kind, planVersion, instance, request, requestedBy: caller.by, requestId };
+    const record = answer(await store.accept({ operation, key, fingerprint, ...rest }));
+    if (kind === 'destroy') overtake(record);
+    return operationView(store.getOperation(record.id) ?? record);
+  }
+
+  return {
+    submit,
+    async waitForEnd(id, signal) {
+      const record = operationOf(id);
+      if (!isEnded(record.state) && record.state !== 'stuck') await engine.settled(record.id, signal);
+      return operationView(operationOf(id));
+    },
+    nodeStatus: monitor.status,
+    listInstances({ state, limit, cursor }) {
+      const page = store.listInstances(state ?? null, { limit: limit ?? defaultLimit, cursor: cursor ?? null });
+      return { instances: [...page.instances], ...(page.next === null ? {} : { next: page.next }) };
+    },
+    getInstance(uuid) {
+      const view = store.instanceView(asId<InstanceId>(uuid));
+      if (!view) throw new DpuError('not_found', 'instance does not exist', { field: 'uuid' });
+      return view;
+    },
+    listOperations({ instance, state, limit, cursor }) {
+      const page = store.listOperations(
+        {
+          ...(instance === undefined ? {} : { instance: asId<InstanceId>(instance) }),
+          ...(state === undefined ? {} : { state }),
+        },
+        { limit: limit ?? defaultLimit, cursor: cursor ?? null },
+      );
+      return { operations: page.operations.map(operationView), ...(page.next === null ? {} : { next: page.next }) };
+    },
+    getOperation: (id) => operationView(operationOf(id)),
+    async cancelOperation(id, caller) {
+      const record = operationOf(id);
+      if (!engine.mayCancel(record.id)) {
+        throw new DpuError('bad_state', 'the operation has ended, or is past the point where it could be undone');
+      }
+      engine.cancel(record.id);
+      await store.write([{ type: 'cancel-requested', operation: record.id }]);
+      await store.audit({ by: caller.by, action: 'cancel_operation', instance: record.instance, operation: record.id });
+      return operationView(operationOf(id));
+    },
+    async retryOperation(id, caller) {
+      const record = operationOf(id);
+      if (record.state !== 'stuck') throw new DpuError('bad_state', 'the operation is not stuck');
+      await store.audit({ by: caller.by, action: 'retry_operation', instance: record.instance, operation: record.id });
+      engine.retry(record.id);
+      return operationView(operationOf(id));
+    },
+    async getConsole({ uuid }) {
+      if (!store.getInstance(asId<InstanceId>(uuid))) {
+        throw new DpuError('not_found', 'instance does not exist', { field: 'uuid' });
+      }
+      throw new DpuError('unsupported', `this ${driver.nodeType} node has no console yet`);
+    },
+    listFunctions() {
+      const ours = store.functions().map(
+        (each): FunctionView => ({
+          id: each.id,
+          instance: each.instance,
+          type: each.type,
+          class: each.class,
+          mac: each.mac,
+          bdf: each.bdf,
+          bdf_state: each.bdfState,
+          representor: each.representor,
+          plugged: each.phase === 'plugged',
+          phase: each.phase,
+          owner: 'ours',
+        }),
+      );
+      const foreign = parts.foreignFunctions().map(
+        (each): FunctionView => ({
+          id: each.id,
+          instance: null,
+          type: each.type,
+          class: each.class,
+          mac: each.mac,
+          bdf: each.bdf,
+          bdf_state: each.bdfState,
+          representor: each.representor,
+          plugged: each.plugged,
+          phase: each.plugged ? 'plugged' : 'made',
+          owner: 'foreign',
+        }),
+      );
+      return [...ours, ...foreign];
+    },
+    listBindings() {
+      const functions = new Map(store.functions().map((each) => [each.id, each]));
+      return store.bindings().map((each) => ({
+        function_id: each.functionId,
+        instance: each.instance,
+        kind: each.kind,
+        port_id: each.kind === 'port' ? each.key : null,
+        volume_id: each.kind === 'volume' ? each.key : null,
+        representor: functions.get(each.functionId)?.representor ?? null,
+        bdev: each.bdev,
+        mac: functions.get(each.functionId)?.mac ?? null,
+        phase: each.phase,
+      }));
+    },
+    listAudit: (limit) =>
+      store.listAudit(limit).map(({ atMs, ...rest }) => ({ at: new Date(atMs).toISOString(), ...rest })),
+    maintenance() {
+      const reason = store.setting('maintenance');
+      return { enabled: reason !== null, reason: reason === '' ? null : reason };
+    },
+    async setMaintenance(enabled, reason, caller) {
+      await store.setSetting('maintenance', enabled ? (reason ?? '') : null);
+      await store.audit({
+        by: caller.by,
+        action: enabled ? 'maintenance_on' : 'maintenance_off',
+        instance: null,
+        operation: null,
+      });
+      monitor.reason('maintenance', enabled ? (reason ?? 'maintenance') : null);
+      monitor.publish();
+    },
+    subscribe: events.subscribe,
+  };
+}
+
+/** What makes a repeat the same request. */
+function keyOf(kind: string, named: InstanceId | null, requestId: string | null): string | null {
+  if (named !== null && (kind === 'build' || kind === 'destroy')) return `${kind}:${named}`;
+  return requestId === null ? null : `request:${requestId}`;
+}

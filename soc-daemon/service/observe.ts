@@ -1,0 +1,81 @@
+import { toDpuError } from '../../core/errors.ts';
+import type { NetworkBinder, NetworkBinding } from '../../core/ports/network-binder.ts';
+import type { NetworkPort, NetworkService } from '../../core/ports/network-service.ts';
+import type { FunctionState, SnicController } from '../../core/ports/snic-controller.ts';
+import type { StorageAttachment, StorageTarget } from '../../core/ports/storage-target.ts';
+import type { Volume, VolumeExport, VolumeService } from '../../core/ports/volume-service.ts';
+import type { InstanceId, NodeId } from '../../core/units.ts';
+import type { NotReadyId } from './node-monitor.ts';
+
+/** The ports that hold what we make. */
+export interface Peers {
+  readonly snic: SnicController;
+  readonly binder: NetworkBinder;
+  readonly storage: StorageTarget;
+  readonly volumes: VolumeService;
+  readonly networks: NetworkService;
+}
+
+/** What the peers have, at one moment. */
+export interface Observation {
+  readonly functions: readonly FunctionState[];
+  readonly bindings: readonly NetworkBinding[];
+  readonly attachments: readonly StorageAttachment[];
+  readonly volumes: readonly Volume[];
+  readonly exports: readonly VolumeExport[];
+  readonly ports: readonly NetworkPort[];
+}
+
+/** Asks every peer; answers null, with a reason set for each that is away, when one of them does not answer. */
+export async function observe(
+  peers: Peers,
+  node: NodeId,
+  reason: (id: NotReadyId, message: string | null) => void,
+): Promise<Observation | null> {
+  async function ask<Answer>(id: NotReadyId, what: string, call: () => Promise<Answer>): Promise<Answer | null> {
+    try {
+      const answer = await call();
+      reason(id, null);
+      return answer;
+    } catch (error) {
+      reason(id, `${what} does not answer: ${toDpuError(error, 'the call failed').message}`);
+      return null;
+    }
+  }
+  const [functions, bindings, attachments, madeFor, ports] = await Promise.all([
+    ask('snic-unreachable', 'the snic-controller', () => peers.snic.listFunctions()),
+    ask('ovs-unreachable', 'Open vSwitch', () => peers.binder.list()),
+    ask('storage-unreachable', 'the storage target', () => peers.storage.list()),
+    ask('volumes-unreachable', 'the volume service', () =>
+      Promise.all([peers.volumes.listMadeFor(node), peers.volumes.listExports(node)]),
+    ),
+    ask('networks-unreachable', 'the network service', () => peers.networks.listPorts(node)),
+  ]);
+  if (!functions || !bindings || !attachments || !madeFor || !ports) return null;
+  return { functions, bindings, attachments, volumes: madeFor[0], exports: madeFor[1], ports };
+}
+
+/** What of an observation belongs to one instance of the node. */
+export function ofInstance(seen: Observation, node: NodeId, instance: InstanceId): Observation {
+  const marked = (each: { readonly mark: FunctionState['mark'] }): boolean =>
+    each.mark?.node === node && each.mark.instance === instance;
+  return {
+    functions: seen.functions.filter(marked),
+    bindings: seen.bindings.filter(marked),
+    attachments: seen.attachments.filter(marked),
+    volumes: seen.volumes.filter((each) => each.madeFor?.node === node && each.madeFor.instance === instance),
+    exports: seen.exports.filter((each) => each.node === node && each.instance === instance),
+    ports: seen.ports.filter((each) => each.instance === instance),
+  };
+}
+
+/** Every instance that something of an observation is marked with. */
+export function markedInstances(seen: Observation, node: NodeId): ReadonlySet<InstanceId> {
+  const marked = [...seen.functions, ...seen.bindings, ...seen.attachments].flatMap((each) =>
+    each.mark?.node === node ? each.mark.instance : [],
+  );
+  const volumes = seen.volumes.flatMap((each) => (each.madeFor?.node === node ? each.madeFor.instance : []));
+  const exports = seen.exports.flatMap((each) => (each.node === node ? each.instance : []));
+  const ports = seen.ports.flatMap((each) => each.instance ?? []);
+  return new Set([...marked, ...volumes, ...exports, ...ports]);
+}

@@ -1,0 +1,158 @@
+import { toDpuError } from '../../core/errors.ts';
+import type { KeyedLock } from '../../core/operation/keyed-lock.ts';
+import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
+import type { Log } from '../../core/ports/log.ts';
+import type { PowerState } from '../../core/ports/power-controller.ts';
+import type { FunctionState } from '../../core/ports/snic-controller.ts';
+import type { InstanceId } from '../../core/units.ts';
+import { driftOf, isWhole, type Mending, removalOf, rowsFromMarks, rowsFromVolumes } from './drift.ts';
+import { type MendParts, mend } from './mend.ts';
+import type { NodeMonitor } from './node-monitor.ts';
+import { markedInstances, type Observation, observe, ofInstance } from './observe.ts';
+
+/** What reconciling works with. */
+export interface ReconcileParts extends MendParts {
+  readonly driver: ComputeDriver;
+  readonly monitor: NodeMonitor;
+  /** Held by instance while its things are mended; operations hold it too. */
+  readonly gate: KeyedLock;
+  readonly log: Log;
+}
+
+/** Brings what the peers have and what the store says together. */
+export interface Reconciler {
+  /**
+   * One whole pass; calls during a pass join the next one. Answers whether all is settled. Never rejects: what can't be
+   * done is logged, and is tried again the next time.
+   */
+  run(): Promise<boolean>;
+  /** Functions on the card that are not ours, as last seen; never touched. */
+  foreign(): readonly FunctionState[];
+}
+
+/** Makes a reconciler. */
+export function createReconciler(parts: ReconcileParts): Reconciler {
+  const { store, peers, node, driver, monitor, gate, log } = parts;
+  let foreign: readonly FunctionState[] = [];
+  let current: Promise<boolean> | undefined;
+  let next: Promise<boolean> | undefined;
+  const never = new AbortController().signal;
+
+  async function hostPower(): Promise<PowerState> {
+    try {
+      return await driver.hostPower();
+    } catch {
+      return 'unknown'; // the monitor tells of a BMC that is away
+    }
+  }
+
+  const busy = (instance: InstanceId): boolean =>
+    store.unendedOperations().some((operation) => operation.instance === instance);
+
+  /** The work for an instance, or why nothing is to be done yet. */
+  function workFor(instance: InstanceId, seen: Observation, power: PowerState): readonly Mending[] | 'adopt' | 'wait' {
+    const record = store.getInstance(instance);
+    if (record && record.state !== 'deleted') {
+      const rows = {
+        instance: record,
+        functions: store.functions(instance),
+        bindings: store.bindings(instance),
+      };
+      return driftOf(rows, seen, power);
+    }
+    if (record) return removalOf(seen);
+    if (power === 'unknown') return 'wait';
+    if (isWhole(seen)) return 'adopt';
+    if (seen.functions.length === 0 && seen.volumes.length > 0) return 'adopt';
+    return power === 'on' && seen.functions.some((each) => each.plugged) ? 'wait' : removalOf(seen);
+  }
+
+  async function adopt(instance: InstanceId, seen: Observation, power: PowerState): Promise<void> {
+    const rows = rowsFromMarks(seen, power) ?? rowsFromVolumes(instance, seen);
+    for (const each of seen.functions) {
+      const port = each.mark?.port;
+      if (!each.mark || !port || !each.plugged || each.mac === null) continue;
+      await peers.networks.readoptPort({
+        portId: each.mark.key as never,
+        subnet: port.subnet,
+        mac: each.mac,
+        ips: port.ips,
+        instance: each.mark.instance,
+        madeForInstance: each.mark.deleteWithInstance ?? false,
+      });
+    }
+    await store.adopt(rows.instance, rows.functions, rows.bindings);
+    log.warn('instance is readopted from its marks', { instance: rows.instance.id, functions: rows.functions.length });
+  }
+
+  /** Answers whether the instance is settled. */
+  async function settle(instance: InstanceId): Promise<boolean> {
+    const leave = await gate.acquire(instance, never);
+    try {
+      if (busy(instance)) return true;
+      const [all, power] = await Promise.all([observe(peers, node, monitor.reason), hostPower()]);
+      if (!all) return false;
+      const seen = ofInstance(all, node, instance);
+      let work = workFor(instance, seen, power);
+      if (work === 'adopt') {
+        await adopt(instance, seen, power);
+        work = workFor(instance, seen, power);
+      }
+      if (work === 'wait' || work === 'adopt') {
+        log.warn('marks of an unknown instance are left alone', { instance, power });
+        return false;
+      }
+      for (const each of work) {
+        if (each.do !== 'record') log.warn('drift is mended', { instance, mending: each.do });
+        await mend(parts, instance, each);
+      }
+      return true;
+    } catch (error) {
+      log.error('drift could not be mended', { instance, error: toDpuError(error, 'mending failed') });
+      return false;
+    } finally {
+      leave();
+    }
+  }
+
+  async function pass(): Promise<boolean> {
+    const [seen, power] = await Promise.all([observe(peers, node, monitor.reason), hostPower()]);
+    if (!seen) return false;
+    foreign = seen.functions.filter((each) => each.mark?.node !== node);
+    const instances = new Set([...store.liveInstances().map((each) => each.id), ...markedInstances(seen, node)]);
+    let settled = true;
+    let unknown = 0;
+    for (const instance of instances) {
+      if (busy(instance)) continue;
+      const work = workFor(instance, ofInstance(seen, node, instance), power);
+      if (typeof work !== 'string' && work.length === 0) continue;
+      const done = await settle(instance);
+      if (!done && !store.getInstance(instance)) unknown += 1;
+      settled &&= done;
+    }
+    monitor.reason('readopting', unknown === 0 ? null : `${unknown} unknown instance(s) have left marks on the peers`);
+    monitor.reason('starting', null);
+    monitor.publish();
+    return settled;
+  }
+
+  function begin(): Promise<boolean> {
+    const running = pass().finally(() => {
+      if (current === running) current = undefined;
+    });
+    current = running;
+    return running;
+  }
+
+  return {
+    run() {
+      if (!current) return begin();
+      next ??= current.then(() => {
+        next = undefined;
+        return begin();
+      });
+      return next;
+    },
+    foreign: () => foreign,
+  };
+}
