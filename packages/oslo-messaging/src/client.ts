@@ -1,0 +1,201 @@
+import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
+import { type ChannelKeeper, keepChannel } from './channel-keeper.ts';
+import { type DecodeLimits, decodeReply, encodeRequest, type Reply, type Request } from './codec.ts';
+import { ClosedError, MessagingTimeout } from './errors.ts';
+import { decodeFailure } from './failure.ts';
+import { createPublisher } from './publisher.ts';
+import { newId } from './replier.ts';
+import { deadline, withSignal } from './signals.ts';
+import { declareReplyQueue, fanoutExchange, type QueueFlags, topicExchange } from './topology.ts';
+import type { Transport } from './transport.ts';
+
+/** Options of createRpcClient; version, namespace and server are defaults for each call. */
+export type RpcClientOptions = QueueFlags &
+  DecodeLimits & {
+    readonly transport: Transport;
+    readonly exchange: string;
+    readonly topic: string;
+    readonly server?: string;
+    /** Default `1.0`. */
+    readonly version?: string;
+    readonly namespace?: string;
+    /** Request context for calls that give none. */
+    readonly context?: Readonly<Record<string, unknown>>;
+  };
+
+/** What a call and a cast have in common. */
+export type SendOptions = {
+  /** Only this server of the topic; else any one. */
+  readonly server?: string;
+  readonly version?: string;
+  readonly namespace?: string;
+  readonly signal?: AbortSignal;
+  /** Request context, sent as `_context_` fields. */
+  readonly context?: Readonly<Record<string, unknown>>;
+  /** Fail with UnroutableError when no queue takes the message. Default false. */
+  readonly mandatory?: boolean;
+  /** Id by which the receiver drops repeats; give the same again when repeating after ConnectionLostError. Default: a new one. */
+  readonly uniqueId?: string;
+};
+
+/** Options of a call. */
+export type CallOptions = SendOptions & {
+  /** For all of it, in ms. Default 60000. */
+  readonly timeoutMs?: number;
+  /** Ask the server for heartbeats; the call fails when none comes for so many seconds (a whole number). */
+  readonly callMonitorTimeoutSec?: number;
+};
+
+/** Options of a cast. */
+export type CastOptions = SendOptions & {
+  /** To every server of the topic. */
+  readonly fanout?: boolean;
+  /** For connection and confirm, in ms. Default 30000. */
+  readonly timeoutMs?: number;
+};
+
+/** Arguments of a method by name. */
+export type Args = Readonly<Record<string, unknown>>;
+
+/** Sends requests to the servers of a topic. */
+export type RpcClient = {
+  /**
+   * Resolves with the result.
+   * @throws RemoteError, MessagingTimeout, UnroutableError, ConnectionLostError (before the broker confirmed), EncodeError,
+   * ClosedError, or the signal's reason
+   */
+  call(method: string, args: Args, options?: CallOptions): Promise<unknown>;
+  /**
+   * Resolves when the broker confirmed; with `mandatory` also that a queue took it.
+   * @throws as call, but RemoteError
+   */
+  cast(method: string, args: Args, options?: CastOptions): Promise<void>;
+  /** Ends waiting calls with ClosedError and deletes the reply queue. May be called twice. */
+  close(): Promise<void>;
+};
+
+type Waiter = { onReply(reply: Reply): void; onClosed(): void };
+
+/** Makes a client. Its reply queue is declared at the first call and again after each loss of the connection. */
+export function createRpcClient(options: RpcClientOptions): RpcClient {
+  const { transport, topic } = options;
+  const publisher = createPublisher(transport);
+  const replyQueue = `reply_${newId()}`;
+  const waiters = new Map<string, Waiter>();
+  let replies: ChannelKeeper | undefined;
+  let closing: Promise<void> | undefined;
+
+  async function setupReplies(channel: ConfirmChannel): Promise<void> {
+    await declareReplyQueue(channel, replyQueue, options);
+    await channel.consume(replyQueue, (message) => {
+      if (message === null) replies?.renew(channel);
+      else receive(channel, message);
+    });
+  }
+
+  function receive(channel: ConfirmChannel, message: ConsumeMessage): void {
+    channel.ack(message);
+    const decoded = decodeReply(message.content, options);
+    if (!decoded.ok) {
+      transport.logger.warn({ reason: decoded.reason }, 'bad RPC reply');
+      return;
+    }
+    const waiter = waiters.get(decoded.value.msgId);
+    if (waiter === undefined) transport.logger.debug({ msgId: decoded.value.msgId }, 'late RPC reply dropped');
+    else waiter.onReply(decoded.value);
+  }
+
+  function makeRequest(method: string, args: Args, send: SendOptions): Request {
+    return {
+      method,
+      args,
+      version: send.version ?? options.version ?? '1.0',
+      namespace: send.namespace ?? options.namespace ?? null,
+      uniqueId: send.uniqueId ?? newId(),
+      reply: null,
+      timeoutSec: null,
+      context: send.context ?? options.context ?? {},
+    };
+  }
+
+  function route(send: CastOptions) {
+    if (send.fanout) return { exchange: fanoutExchange(topic), routingKey: '' };
+    const server = send.server ?? options.server;
+    const routingKey = server === undefined ? topic : `${topic}.${server}`;
+    return { exchange: topicExchange(options.exchange, options), routingKey };
+  }
+
+  return {
+    async call(method, args, send = {}) {
+      if (closing !== undefined) throw new ClosedError();
+      const msgId = newId();
+      const timeoutSec = send.callMonitorTimeoutSec ?? null;
+      const body = encodeRequest({ ...makeRequest(method, args, send), reply: { msgId, replyQueue }, timeoutSec });
+      const timeoutMs = send.timeoutMs ?? 60_000;
+      const limit = deadline(timeoutMs, `call ${method}`, send.signal);
+      const startedAt = performance.now();
+      const answer = Promise.withResolvers<unknown>();
+      answer.promise.catch(() => {}); // awaited below, unless sending fails first
+      const monitor = monitorTimer(timeoutSec, () => {
+        answer.reject(new MessagingTimeout(`call ${method}: no heartbeat in ${timeoutSec} s`));
+      });
+      waiters.set(msgId, {
+        onReply(reply) {
+          if (!reply.ending) monitor.restart();
+          else if (reply.failure !== null) answer.reject(decodeFailure(reply.failure));
+          else answer.resolve(reply.result);
+        },
+        onClosed: () => answer.reject(new ClosedError()),
+      });
+      try {
+        replies ??= keepChannel(transport, setupReplies);
+        await replies.ready(limit.signal);
+        const expirationMs = timeoutMs - (performance.now() - startedAt);
+        const outgoing = {
+          ...route({ ...send, fanout: false }),
+          body,
+          mandatory: send.mandatory ?? false,
+          expirationMs,
+        };
+        await publisher.publish(outgoing, limit.signal);
+        monitor.restart();
+        return await withSignal(answer.promise, limit.signal);
+      } finally {
+        waiters.delete(msgId);
+        limit.clear();
+        monitor.clear();
+      }
+    },
+    async cast(method, args, send = {}) {
+      if (closing !== undefined) throw new ClosedError();
+      const body = encodeRequest(makeRequest(method, args, send));
+      const limit = deadline(send.timeoutMs ?? 30_000, `cast ${method}`, send.signal);
+      try {
+        await publisher.publish({ ...route(send), body, mandatory: send.mandatory ?? false }, limit.signal);
+      } finally {
+        limit.clear();
+      }
+    },
+    close() {
+      closing ??= (async () => {
+        for (const waiter of waiters.values()) waiter.onClosed();
+        await replies?.current?.deleteQueue(replyQueue).catch(() => {}); // else it expires by itself
+        await replies?.close();
+        await publisher.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+function monitorTimer(seconds: number | null, onEnd: () => void): { restart(): void; clear(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const clear = () => clearTimeout(timer);
+  return {
+    clear,
+    restart() {
+      clear();
+      if (seconds !== null) timer = setTimeout(onEnd, Math.min(seconds * 1000, 2 ** 31 - 1));
+    },
+  };
+}

@@ -1,0 +1,27 @@
+/** A tiny typed emitter: a listener that throws does not stop the others, and an event nobody hears is no error. */
+export class Emitter<Events extends Record<string, unknown>> {
+  readonly #listeners = new Map<keyof Events, Set<(event: never) => void>>();
+  readonly #onListenerError: (error: unknown) => void;
+
+  constructor(onListenerError: (error: unknown) => void) {
+    this.#onListenerError = onListenerError;
+  }
+
+  /** Adds a listener; the function returned takes it away again. */
+  on<K extends keyof Events>(name: K, listener: (event: Events[K]) => void): () => void {
+    const set = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, set);
+    set.add(listener as (event: never) => void);
+    return () => void set.delete(listener as (event: never) => void);
+  }
+
+  emit<K extends keyof Events>(name: K, event: Events[K]): void {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        (listener as (event: Events[K]) => void)(event);
+      } catch (error) {
+        this.#onListenerError(error);
+      }
+    }
+  }
+}
