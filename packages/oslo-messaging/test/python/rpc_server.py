@@ -1,0 +1,59 @@
+"""Stock oslo.messaging as a server; says what it was asked for on stdout, one JSON object per line."""
+import json
+import sys
+import threading
+
+import oslo_messaging
+from oslo_config import cfg
+
+conf = cfg.ConfigOpts()
+conf([], project='contract')
+start = json.loads(sys.stdin.readline())
+sys.path.insert(0, start['module_path'])
+import contract_errors  # noqa: E402
+
+release = threading.Event()
+
+
+def say(**what):
+    print(json.dumps(what), flush=True)
+
+
+class Endpoint:
+    target = oslo_messaging.Target(version='1.2')
+
+    def echo(self, ctxt, **args):
+        return {'args': args, 'context': ctxt}
+
+    def nothing(self, ctxt):
+        pass
+
+    def note(self, ctxt, text):
+        say(noted=text)
+
+    def fail(self, ctxt):
+        raise contract_errors.NotFound('no such thing', code=404)
+
+    def wait(self, ctxt):
+        say(waiting=True)
+        release.wait(60)
+        return 'released'
+
+
+class Named:
+    target = oslo_messaging.Target(version='2.0', namespace='other')
+
+    def where(self, ctxt):
+        return 'in the namespace'
+
+
+transport = oslo_messaging.get_rpc_transport(conf, url=start['url'])
+target = oslo_messaging.Target(exchange=start['exchange'], topic='platform', server=start['server'])
+server = oslo_messaging.get_rpc_server(transport, target, [Endpoint(), Named()], executor='threading')
+server.start()
+say(ready=True)
+for line in sys.stdin:
+    if line.strip() == 'release':
+        release.set()
+server.stop()
+server.wait()
