@@ -1,0 +1,128 @@
+import type { Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Request } from 'express';
+import type { Logger } from 'pino';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { ComputeService } from '../../core/ports/compute-service.ts';
+import type { Metrics } from '../../kit/metrics.ts';
+import type { SocDaemonConfig } from '../../schemas/generated/config.ts';
+import type { Readiness } from '../../schemas/generated/rest.ts';
+import { createApp } from './app.ts';
+import { createEventStreams } from './events.ts';
+import { listenTls, listenUnix } from './listeners.ts';
+import { openApiDocument } from './openapi.ts';
+import { createRateLimiter } from './rate-limit.ts';
+import { routes } from './routes.ts';
+import { readTokenCheck, type TokenCheck } from './token.ts';
+
+type RestConfig = NonNullable<SocDaemonConfig['rest']>;
+
+/** What the REST interface is made from. */
+export interface ApiOptions {
+  readonly service: ComputeService;
+  /** Part `rest` of the configuration, with its defaults filled in and the socket's path resolved. */
+  readonly config: RestConfig & { readonly socket: string };
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** What `/readyz` says. */
+  readonly readiness: () => Readiness;
+  /** Of the program, for the OpenAPI document. */
+  readonly version?: string;
+  /** Bytes of events that may wait for one client. */
+  readonly eventBufferBytes?: number;
+}
+
+/** Where the interface listens. */
+export interface ApiAddress {
+  readonly socket: string;
+  /** `https://host:port`; null without TCP. */
+  readonly url: string | null;
+}
+
+/** The REST interface of a node. */
+export interface Api {
+  /**
+   * Opens the unix socket and, if it is configured, the TCP port with TLS and a token.
+   * @throws DpuError `conflict` (the socket is another's), `invalid` (a file), `unavailable` (the port); nothing is left open then.
+   */
+  listen(): Promise<ApiAddress>;
+  /** Stops accepting, ends event streams, gives running requests `drainMs` and then cuts them off. May be called twice. */
+  close(drainMs: number): Promise<void>;
+}
+
+const EVENT_BUFFER_BYTES = 1_048_576;
+
+/** Puts the REST interface together; it listens once told to. */
+export function createApi(options: ApiOptions): Api {
+  const { service, config, clock, metrics } = options;
+  const requestTimeoutMs = config.request_timeout_ms ?? 30_000;
+  const document = openApiDocument(routes, options.version ?? '0.0.0');
+  const bufferBytes = options.eventBufferBytes ?? EVENT_BUFFER_BYTES;
+  const events = createEventStreams({ service, clock, metrics, bufferBytes });
+  const local = new WeakSet<Socket>();
+  const servers: Server[] = [];
+  let checkToken: TokenCheck = () => false;
+
+  const app = createApp({
+    ...options,
+    routes,
+    openapi: () => document,
+    events,
+    limiter: createRateLimiter(config.requests_per_second ?? 200, clock),
+    authorized: (request: Request) => local.has(request.socket) || checkToken(request.get('authorization')),
+    maxBodyBytes: config.max_body_bytes ?? 1_048_576,
+    requestTimeoutMs,
+  });
+
+  async function listenTcp(tcp: NonNullable<RestConfig['tcp']>): Promise<string> {
+    checkToken = await readTokenCheck(tcp.token_file);
+    const host = tcp.host ?? '127.0.0.1';
+    const { port, cert_file: certFile, key_file: keyFile } = tcp;
+    const server = await listenTls({ host, port, certFile, keyFile, requestTimeoutMs }, app);
+    servers.push(server);
+    const bound = (server.address() as AddressInfo).port;
+    return `https://${host.includes(':') ? `[${host}]` : host}:${bound}`;
+  }
+
+  async function close(drainMs: number): Promise<void> {
+    const closing = servers.splice(0).map((server) => closed(server));
+    events.close();
+    if (closing.length === 0) return;
+    const all = Promise.all(closing.map(({ done }) => done));
+    const timer = clock.timer(drainMs, () => {
+      for (const { cut } of closing) cut();
+    });
+    try {
+      await all;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  return {
+    listen: async () => {
+      try {
+        const mode = Number.parseInt(config.socket_mode ?? '0660', 8);
+        const onConnection = (socket: Socket): void => void local.add(socket);
+        const server = await listenUnix(config.socket, mode, { requestTimeoutMs, onConnection }, app);
+        servers.push(server);
+        const url = config.tcp === undefined ? null : await listenTcp(config.tcp);
+        return { socket: config.socket, url };
+      } catch (error) {
+        await close(0);
+        throw error;
+      }
+    },
+    close,
+  };
+}
+
+function closed(server: Server): { readonly done: Promise<void>; readonly cut: () => void } {
+  const done = new Promise<void>((resolve) => {
+    server.keepAliveTimeout = 1;
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+  return { done, cut: () => server.closeAllConnections() };
+}

@@ -1,0 +1,120 @@
+import { DpuError } from '../../core/errors.ts';
+import type { Args } from '../../core/ports/compute-service.ts';
+import { validate } from '../../kit/validate.ts';
+import type { MaintenanceRequest } from '../../schemas/generated/rest.ts';
+import { etagOf, namesTag, operationReply, submit } from './mutation.ts';
+import type { Reply, RequestContext } from './route.ts';
+
+const AUDIT_LIMIT = 100;
+
+/** Checks the arguments of an RPC method that only reads. */
+function args<Method extends 'list_instances' | 'list_operations' | 'get_instance' | 'get_operation'>(
+  method: Method,
+  value: unknown,
+): Args<Method> {
+  return validate<Args<Method>>(`rpc.json#/properties/${method}/properties/args`, value, method);
+}
+
+function instanceOf({ service, params }: RequestContext) {
+  return service.getInstance(args('get_instance', { uuid: params.uuid }).uuid);
+}
+
+function operationId({ params }: RequestContext): string {
+  return args('get_operation', { id: params.id }).id;
+}
+
+const ok = (body: unknown): Reply => ({ status: 200, body });
+
+/** `GET /v1/node`. */
+export const getNode = ({ service }: RequestContext): Reply => ok(service.nodeStatus());
+
+/** `GET /v1/instances`. */
+export const listInstances = ({ service, query }: RequestContext): Reply =>
+  ok(service.listInstances(args('list_instances', query)));
+
+/** `GET /v1/instances/{uuid}`; 304 where the client has this generation. */
+export function getInstance(context: RequestContext): Reply {
+  const instance = instanceOf(context);
+  const etag = etagOf(instance.generation);
+  const known = context.header('if-none-match');
+  if (known !== undefined && namesTag(known, etag)) return { status: 304, headers: { etag } };
+  return { status: 200, headers: { etag }, body: instance };
+}
+
+/** `GET /v1/instances/{uuid}/interfaces`. */
+export const listInterfaces = (context: RequestContext): Reply => ok({ interfaces: instanceOf(context).interfaces });
+
+/** `GET /v1/instances/{uuid}/volumes`. */
+export const listVolumes = (context: RequestContext): Reply => ok({ volumes: instanceOf(context).volumes });
+
+/** `PUT /v1/instances/{uuid}/interfaces/{port_id}/qos`: the port must be the instance's. */
+export async function setQos(context: RequestContext): Promise<Reply> {
+  const port = context.params.port_id ?? '';
+  if (!instanceOf(context).interfaces.some((each) => each.port_id === port)) {
+    throw new DpuError('not_found', 'the instance has no such port', { field: 'port_id' });
+  }
+  return await submit('set_interface_qos', context, { port_id: port });
+}
+
+/** `POST /v1/instances/{uuid}/console`. */
+export async function openConsole({ service, params, body }: RequestContext): Promise<Reply> {
+  const reference = 'rpc.json#/properties/get_instance_console/properties/args';
+  const checked = validate<Args<'get_instance_console'>>(reference, { ...body, ...params }, 'get_instance_console');
+  return ok(await service.getConsole(checked));
+}
+
+/** `GET /v1/operations`. */
+export const listOperations = ({ service, query }: RequestContext): Reply =>
+  ok(service.listOperations(args('list_operations', query)));
+
+/** `GET /v1/operations/{id}`. */
+export const getOperation = (context: RequestContext): Reply => ok(context.service.getOperation(operationId(context)));
+
+/** `POST /v1/operations/{id}/cancel`. */
+export const cancelOperation = async (context: RequestContext): Promise<Reply> =>
+  await operationReply(await context.service.cancelOperation(operationId(context), context.caller), context);
+
+/** `POST /v1/operations/{id}/retry`. */
+export const retryOperation = async (context: RequestContext): Promise<Reply> =>
+  await operationReply(await context.service.retryOperation(operationId(context), context.caller), context);
+
+/** `GET /v1/functions`. */
+export const listFunctions = ({ service }: RequestContext): Reply => ok({ functions: service.listFunctions() });
+
+/** `GET /v1/bindings`. */
+export const listBindings = ({ service }: RequestContext): Reply => ok({ bindings: service.listBindings() });
+
+/** `GET /v1/audit`. */
+export function listAudit({ service, query }: RequestContext): Reply {
+  const { limit } = args('list_operations', 'limit' in query ? { limit: query.limit } : {});
+  return ok({ audit: service.listAudit(limit ?? AUDIT_LIMIT) });
+}
+
+/** `GET /v1/maintenance`. */
+export const getMaintenance = ({ service }: RequestContext): Reply => ok(service.maintenance());
+
+/** `PUT /v1/maintenance`. */
+export async function setMaintenance({ service, body, caller }: RequestContext): Promise<Reply> {
+  const wanted = validate<MaintenanceRequest>('rest.json#/properties/maintenance_request', { ...body }, 'maintenance');
+  await service.setMaintenance(wanted.enabled, wanted.reason ?? null, caller);
+  return ok(service.maintenance());
+}
+
+/** `GET /healthz`: the process answers. */
+export const getHealth = (): Reply => ok({ status: 'ok' });
+
+/** `GET /readyz`: 503 with the reasons while instances may not be scheduled here. */
+export function getReadiness({ readiness }: RequestContext): Reply {
+  const body = readiness();
+  return { status: body.ready ? 200 : 503, body };
+}
+
+/** `GET /metrics`. */
+export const getMetrics = async ({ metrics }: RequestContext): Promise<Reply> => ({
+  status: 200,
+  headers: { 'content-type': metrics.contentType },
+  text: await metrics.render(),
+});
+
+/** `GET /openapi.json`. */
+export const getOpenApi = ({ openapi }: RequestContext): Reply => ok(openapi());
