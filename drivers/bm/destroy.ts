@@ -1,0 +1,49 @@
+import type { DestroyInput } from '../../core/operation/inputs.ts';
+import type { Plan } from '../../core/operation/plan.ts';
+import { stepRetry } from './deadlines.ts';
+import { takeDownDisk } from './disk-steps.ts';
+import { type Device, unplugStep } from './function-steps.ts';
+import { takeDownNic } from './nic-steps.ts';
+import type { BmParts } from './parts.ts';
+import { hostOffStep } from './power-steps.ts';
+
+/**
+ * The plan of `destroy`: first, and for good, the power; then the boot disk is taken from the host's sight, so that
+ * the hardware says that the instance is no more whole; then every other device; behind its unplug each goes by
+ * itself. Every step takes "not there" for done: an instance may be half made.
+ */
+export function destroyPlan(parts: BmParts, input: DestroyInput): Plan {
+  const off = hostOffStep(parts, []);
+  const { unplugMs } = parts.deadlines;
+  const doomed = input.functions.map((each) => ({ ...each, device: deviceOf(each) }));
+  const bootUnplugs = doomed
+    .filter((each) => each.role === 'boot')
+    .map((each) => unplugStep(parts, each.device, [off.name], unplugMs));
+  const others = [off, ...bootUnplugs].map((each) => each.name);
+  const unplugs = doomed
+    .filter((each) => each.role !== 'boot')
+    .map((each) => unplugStep(parts, each.device, others, unplugMs));
+  const rest = doomed.flatMap((each) =>
+    each.kind === 'volume'
+      ? takeDownDisk(parts, input.instance, each.device, { deleteVolume: each.madeForInstance })
+      : takeDownNic(parts, input.instance, each.device),
+  );
+  const before = [off, ...bootUnplugs, ...unplugs, ...rest];
+  return {
+    steps: [
+      ...before,
+      {
+        name: 'instance:forget',
+        after: before.map((each) => each.name),
+        deadlineMs: parts.deadlines.recordMs,
+        retry: stepRetry,
+        run: async () => ({ changes: [{ type: 'instance', id: input.instance, patch: { claimed: false } }] }),
+      },
+    ],
+    pivot: off.name,
+  };
+}
+
+function deviceOf(doomed: DestroyInput['functions'][number]): Device {
+  return { kind: doomed.kind === 'volume' ? 'disk' : 'nic', key: doomed.key, functionId: doomed.functionId };
+}

@@ -1,0 +1,239 @@
+/**
+ * Steps of a disk: volume (only from an image) - function - connect (only through the volume service) - attach.
+ * The binding's row is there from the first of them until its undo, so that a destroy knows of all that may exist.
+ */
+
+import { DpuError } from '../../core/errors.ts';
+import type { DiskInput, InstanceInput } from '../../core/operation/inputs.ts';
+import type { Step, StepContext } from '../../core/operation/plan.ts';
+import type { FunctionSpec } from '../../core/ports/snic-controller.ts';
+import type { VolumeConnection } from '../../core/ports/storage-target.ts';
+import type { RecordChange } from '../../core/records.ts';
+import { asId, type InstanceId, type Json, type VolumeId } from '../../core/units.ts';
+import { stepRetry } from './deadlines.ts';
+import { type Device, deviceStep, intendedFunction, madeFunction, releaseStep } from './function-steps.ts';
+import { isJsonObject } from './json-fields.ts';
+import { type BmParts, type DeviceSteps, diskMark } from './parts.ts';
+
+/** A disk as a device of the card. */
+export function diskDevice(disk: DiskInput): Device {
+  return { kind: 'disk', key: disk.volumeId, functionId: disk.functionId };
+}
+
+/** The steps that get a volume served to its function, unplugged. */
+export function makeDisk(parts: BmParts, to: InstanceInput, disk: DiskInput): DeviceSteps {
+  const steps: Step[] = [];
+  const add = (make: (parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]) => Step): void => {
+    steps.push(
+      make(
+        parts,
+        to,
+        disk,
+        steps.slice(-1).map((each) => each.name),
+      ),
+    );
+  };
+  if (disk.fromImage !== null) add(volumeStep);
+  add(functionStep);
+  if (disk.connectionSecret === null) add(connectStep);
+  add(attachStep);
+  return { steps: withBinding(steps, to.instance, disk), ready: deviceStep(diskDevice(disk), 'attach') };
+}
+
+/** The steps behind a disk's unplug: its volume is no more served, its function and export are given back. */
+export function takeDownDisk(
+  parts: BmParts,
+  instance: InstanceId,
+  device: Device,
+  options: { readonly deleteVolume: boolean },
+): readonly Step[] {
+  const volume = asId<VolumeId>(device.key);
+  const detach = deviceStep(device, 'detach');
+  const disconnect = deviceStep(device, 'disconnect');
+  const gone: RecordChange = { type: 'binding-gone', functionId: device.functionId };
+  const steps: Step[] = [
+    {
+      name: detach,
+      after: [deviceStep(device, 'unplug')],
+      deadlineMs: parts.deadlines.attachMs,
+      retry: stepRetry,
+      async run({ signal }) {
+        await parts.storage.detach(device.functionId, signal);
+        return { changes: [unbound(device)] };
+      },
+    },
+    releaseStep(parts, device, [detach]),
+    {
+      name: disconnect,
+      after: [detach],
+      deadlineMs: parts.deadlines.connectMs,
+      retry: stepRetry,
+      async run({ signal }) {
+        await parts.volumes.disconnect(volume, instance, signal);
+        return { changes: options.deleteVolume ? [] : [gone] };
+      },
+    },
+  ];
+  if (options.deleteVolume) {
+    steps.push({
+      name: deviceStep(device, 'delete'),
+      after: [disconnect],
+      deadlineMs: parts.deadlines.volumeMs,
+      retry: stepRetry,
+      async run({ signal }) {
+        await parts.volumes.deleteVolume(volume, signal);
+        return { changes: [gone] };
+      },
+    });
+  }
+  return steps;
+}
+
+/** Adds the binding's row to the first step's intent, and its end to that step's undo. */
+function withBinding(steps: readonly Step[], instance: InstanceId, disk: DiskInput): readonly Step[] {
+  const [first, ...rest] = steps;
+  if (!first) return steps;
+  const intended: RecordChange = {
+    type: 'binding',
+    record: {
+      functionId: disk.functionId,
+      instance,
+      kind: 'volume',
+      key: disk.volumeId,
+      phase: 'intended',
+      madeForInstance: disk.fromImage !== null,
+      ips: [],
+      boot: disk.boot,
+      readOnly: disk.readOnly,
+      sizeBytes: disk.sizeBytes > 0 ? disk.sizeBytes : null,
+      bdev: null,
+      connectionSecret: disk.connectionSecret,
+    },
+  };
+  const undo = async (context: StepContext) => {
+    const undone = await first.undo?.(context);
+    return { changes: [...(undone?.changes ?? []), { type: 'binding-gone', functionId: disk.functionId } as const] };
+  };
+  return [{ ...first, intent: [intended, ...(first.intent ?? [])], undo }, ...rest];
+}
+
+function volumeStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+  const { volumeId: id, sizeBytes, fromImage } = disk;
+  return {
+    name: deviceStep(diskDevice(disk), 'volume'),
+    after,
+    deadlineMs: parts.deadlines.volumeMs,
+    retry: stepRetry,
+    async run({ signal }) {
+      if (fromImage === null) throw new DpuError('internal', `volume ${id} has no image`);
+      const spec = { id, image: fromImage, sizeBytes, node: parts.node, instance: to.instance };
+      const volume = await parts.volumes.ensureVolumeFromImage(spec, signal);
+      return {
+        changes: [{ type: 'binding-patch', functionId: disk.functionId, patch: { sizeBytes: volume.sizeBytes } }],
+      };
+    },
+    async undo({ signal }) {
+      await parts.volumes.deleteVolume(id, signal);
+      return {};
+    },
+  };
+}
+
+function functionStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+  const mark = diskMark(parts.node, to, disk);
+  const spec: FunctionSpec = {
+    id: disk.functionId,
+    type: 'PF',
+    class: 'virtio-blk',
+    mac: null,
+    features: [],
+    mark,
+  };
+  return {
+    name: deviceStep(diskDevice(disk), 'function'),
+    after,
+    deadlineMs: parts.deadlines.functionMs,
+    retry: stepRetry,
+    intent: [intendedFunction(to.instance, spec)],
+    async run({ signal }) {
+      return { changes: [madeFunction(await parts.snic.ensureFunction(spec, signal))] };
+    },
+    async undo({ signal }) {
+      await parts.snic.releaseFunction(disk.functionId, signal);
+      return { changes: [{ type: 'function-gone', id: disk.functionId }] };
+    },
+  };
+}
+
+/** Exports the volume. Its answer is not kept: a connection may hold secrets, and the journal must not. */
+function connectStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+  return {
+    name: deviceStep(diskDevice(disk), 'connect'),
+    after,
+    deadlineMs: parts.deadlines.connectMs,
+    retry: stepRetry,
+    async run({ signal }) {
+      await connect(parts, to, disk, signal);
+      return {};
+    },
+    async undo({ signal }) {
+      await parts.volumes.disconnect(disk.volumeId, to.instance, signal);
+      return {};
+    },
+  };
+}
+
+function attachStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+  const device = diskDevice(disk);
+  const { functionId, volumeId, readOnly, connectionSecret } = disk;
+  return {
+    name: deviceStep(device, 'attach'),
+    after,
+    deadlineMs: parts.deadlines.attachMs,
+    retry: stepRetry,
+    async run(context) {
+      const connection =
+        connectionSecret === null
+          ? await connect(parts, to, disk, context.signal)
+          : parseConnection(await context.secret(connectionSecret), volumeId);
+      const mark = diskMark(parts.node, to, disk);
+      const spec = { functionId, volumeId, connection, readOnly, mark };
+      const { bdev, sizeBytes } = await parts.storage.attach(spec, context.signal);
+      return {
+        output: { bdev, sizeBytes },
+        changes: [{ type: 'binding-patch', functionId, patch: { phase: 'bound', bdev, sizeBytes } }],
+      };
+    },
+    async undo({ signal }) {
+      await parts.storage.detach(functionId, signal);
+      return { changes: [unbound(device)] };
+    },
+  };
+}
+
+function connect(parts: BmParts, to: InstanceInput, disk: DiskInput, signal: AbortSignal): Promise<VolumeConnection> {
+  const { volumeId, readOnly } = disk;
+  return parts.volumes.connect({ volumeId, node: parts.node, instance: to.instance, readOnly }, signal);
+}
+
+function unbound(device: Device): RecordChange {
+  return { type: 'binding-patch', functionId: device.functionId, patch: { phase: 'intended', bdev: null } };
+}
+
+/**
+ * A connection as the request brought it: Cinder's `{driver_volume_type, data}`, or our own `{protocol, data}`. The
+ * text is never shown.
+ */
+function parseConnection(text: string, volumeId: VolumeId): VolumeConnection {
+  let parsed: Json = null;
+  try {
+    parsed = JSON.parse(text) as Json;
+  } catch {
+    // The syntax error would show parts of the text, which may hold secrets.
+  }
+  const { driver_volume_type: type, protocol = type, data } = isJsonObject(parsed) ? parsed : {};
+  if (typeof protocol !== 'string' || !isJsonObject(data)) {
+    throw new DpuError('invalid', `connection_info of volume ${volumeId} can't be read`, { field: 'connection_info' });
+  }
+  return { protocol, data };
+}

@@ -1,0 +1,58 @@
+import { DpuError } from '../../core/errors.ts';
+import type { OperationKind } from '../../core/instance-state.ts';
+import type { Plan } from '../../core/operation/plan.ts';
+import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
+import type { JsonObject } from '../../core/units.ts';
+import { attachInterfacePlan, attachVolumePlan, detachInterfacePlan, detachVolumePlan } from './attach.ts';
+import { buildPlan } from './build.ts';
+import { type BmDeadlines, defaultDeadlines } from './deadlines.ts';
+import { destroyPlan } from './destroy.ts';
+import {
+  readAttachInterfaceInput,
+  readAttachVolumeInput,
+  readBuildInput,
+  readDestroyInput,
+  readDetachInput,
+  readPowerInput,
+} from './input.ts';
+import type { BmParts } from './parts.ts';
+import { rebootPlan, startPlan, stopPlan } from './power-plans.ts';
+
+/** What the bare-metal driver is made of. */
+export interface BmDriverOptions extends Omit<BmParts, 'deadlines'> {
+  /** Those that differ from the default. */
+  readonly deadlines?: Partial<BmDeadlines>;
+}
+
+type PlanMaker = (parts: BmParts, input: JsonObject) => Plan;
+
+/** Kind -> plan version -> its steps. A released version stays until no stored operation can have it. */
+const plans: Partial<Record<OperationKind, Readonly<Record<number, PlanMaker>>>> = {
+  build: { 1: (parts, input) => buildPlan(parts, readBuildInput(input)) },
+  destroy: { 1: (parts, input) => destroyPlan(parts, readDestroyInput(input)) },
+  start: { 1: (parts, input) => startPlan(parts, readPowerInput(input)) },
+  stop: { 1: (parts, input) => stopPlan(parts, readPowerInput(input)) },
+  reboot: { 1: (parts, input) => rebootPlan(parts, readPowerInput(input)) },
+  attach_interface: { 1: (parts, input) => attachInterfacePlan(parts, readAttachInterfaceInput(input)) },
+  detach_interface: { 1: (parts, input) => detachInterfacePlan(parts, readDetachInput(input)) },
+  attach_volume: { 1: (parts, input) => attachVolumePlan(parts, readAttachVolumeInput(input)) },
+  detach_volume: { 1: (parts, input) => detachVolumePlan(parts, readDetachInput(input)) },
+};
+
+/** The driver of a bare-metal node: the whole host is one instance's, its disks and NICs are functions of the card. */
+export function createBmDriver({ deadlines, ...rest }: BmDriverOptions): ComputeDriver {
+  const parts: BmParts = { ...rest, deadlines: { ...defaultDeadlines, ...deadlines } };
+  return {
+    nodeType: 'BM',
+    planVersion: (kind) => (plans[kind] ? 1 : null),
+    plan({ kind, planVersion }, input) {
+      const make = plans[kind]?.[planVersion];
+      if (!make) {
+        throw new DpuError('unsupported', `this release has no version ${planVersion} of the ${kind} plan`);
+      }
+      return make(parts, input);
+    },
+    inventory: (signal) => parts.power.inventory(signal),
+    hostPower: (signal) => parts.power.getPower(signal),
+  };
+}

@@ -1,0 +1,122 @@
+/** Reads the journaled inputs of plans (`core/operation/inputs.ts`). All throw DpuError `internal`, naming the field. */
+
+import { DpuError } from '../../core/errors.ts';
+import type {
+  AttachInterfaceInput,
+  AttachVolumeInput,
+  BuildInput,
+  DestroyInput,
+  DetachInput,
+  DiskInput,
+  DoomedFunction,
+  InstanceInput,
+  NicInput,
+  PowerInput,
+} from '../../core/operation/inputs.ts';
+import {
+  asId,
+  type FunctionId,
+  type InstanceId,
+  type JsonObject,
+  type Mac,
+  type PortId,
+  type VolumeId,
+} from '../../core/units.ts';
+import { type Fields, fieldsOf } from './json-fields.ts';
+
+/** Input of `build`: exactly one boot disk, no volume and no port twice. */
+export function readBuildInput(input: JsonObject): BuildInput {
+  const fields = fieldsOf(input, 'input');
+  const disks = fields.list('disks').map(readDisk);
+  const nics = fields.list('nics').map(readNic);
+  if (disks.filter((disk) => disk.boot).length !== 1) {
+    throw new DpuError('internal', 'a build needs exactly one boot disk', { field: 'input.disks' });
+  }
+  return { ...readInstance(fields), disks, nics };
+}
+
+/** Input of `attach_volume`. */
+export function readAttachVolumeInput(input: JsonObject): AttachVolumeInput {
+  const fields = fieldsOf(input, 'input');
+  return { ...readInstance(fields), disk: readDisk(fields.object('disk')) };
+}
+
+/** Input of `attach_interface`. */
+export function readAttachInterfaceInput(input: JsonObject): AttachInterfaceInput {
+  const fields = fieldsOf(input, 'input');
+  return { ...readInstance(fields), nic: readNic(fields.object('nic')) };
+}
+
+/** Input of `detach_volume` and `detach_interface`. */
+export function readDetachInput(input: JsonObject): DetachInput {
+  const fields = fieldsOf(input, 'input');
+  return {
+    instance: asId<InstanceId>(fields.text('instance')),
+    functionId: asId<FunctionId>(fields.text('functionId')),
+    key: fields.text('key'),
+    madeForInstance: fields.flag('madeForInstance'),
+  };
+}
+
+/** Input of `destroy`. */
+export function readDestroyInput(input: JsonObject): DestroyInput {
+  const fields = fieldsOf(input, 'input');
+  return {
+    instance: asId<InstanceId>(fields.text('instance')),
+    functions: fields.list('functions').map(readDoomed),
+  };
+}
+
+/** Input of `start`, `stop` and `reboot`. */
+export function readPowerInput(input: JsonObject): PowerInput {
+  const fields = fieldsOf(input, 'input');
+  const boot = fields.textOrNull('boot');
+  return {
+    instance: asId<InstanceId>(fields.text('instance')),
+    type: fields.oneOf('type', ['soft', 'hard']),
+    softTimeoutMs: fields.count('softTimeoutMs'),
+    boot: boot === null ? null : asId<FunctionId>(boot),
+  };
+}
+
+function readInstance(fields: Fields): InstanceInput {
+  const flavor = fields.object('flavor');
+  return {
+    instance: asId<InstanceId>(fields.text('instance')),
+    name: fields.text('name'),
+    flavor: { name: flavor.text('name'), vcpus: flavor.count('vcpus'), memory_mib: flavor.count('memory_mib') },
+  };
+}
+
+function readDisk(fields: Fields): DiskInput {
+  return {
+    volumeId: asId<VolumeId>(fields.text('volumeId')),
+    functionId: asId<FunctionId>(fields.text('functionId')),
+    boot: fields.flag('boot'),
+    readOnly: fields.flag('readOnly'),
+    sizeBytes: fields.count('sizeBytes'),
+    fromImage: fields.textOrNull('fromImage'),
+    connectionSecret: fields.textOrNull('connectionSecret'),
+  };
+}
+
+function readNic(fields: Fields): NicInput {
+  const mac = fields.textOrNull('mac');
+  return {
+    portId: asId<PortId>(fields.text('portId')),
+    functionId: asId<FunctionId>(fields.text('functionId')),
+    subnet: fields.textOrNull('subnet'),
+    mac: mac === null ? null : (mac as Mac),
+    type: fields.oneOf('type', ['PF', 'VF']),
+  };
+}
+
+function readDoomed(fields: Fields): DoomedFunction {
+  return {
+    functionId: asId<FunctionId>(fields.text('functionId')),
+    role: fields.oneOf('role', ['nic', 'disk', 'boot']),
+    kind: fields.oneOf('kind', ['port', 'volume']),
+    key: fields.text('key'),
+    madeForInstance: fields.flag('madeForInstance'),
+  };
+}

@@ -1,0 +1,59 @@
+import { DpuError } from '../../core/errors.ts';
+import type { Json, JsonObject } from '../../core/units.ts';
+
+/** Whether a JSON value is an object. */
+export function isJsonObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Typed access to an object of the journal. Every reader rejects another type with DpuError `internal`, naming the field. */
+export interface Fields {
+  text(name: string): string;
+  textOrNull(name: string): string | null;
+  count(name: string): number;
+  flag(name: string): boolean;
+  oneOf<Value extends string>(name: string, values: readonly Value[]): Value;
+  object(name: string): Fields;
+  list(name: string): readonly Fields[];
+}
+
+/** Reads an object that we wrote into the journal ourselves; `where` is its path for messages. @throws DpuError `internal`. */
+export function fieldsOf(value: Json | undefined, where: string): Fields {
+  if (!isJsonObject(value)) throw unreadable(where);
+  const at = (name: string): string => `${where}.${name}`;
+  const text = (name: string): string => {
+    const found = value[name];
+    if (typeof found !== 'string') throw unreadable(at(name));
+    return found;
+  };
+  return {
+    text,
+    textOrNull: (name) => (value[name] === null ? null : text(name)),
+    count(name) {
+      const found = value[name];
+      if (typeof found !== 'number' || !Number.isFinite(found) || found < 0) throw unreadable(at(name));
+      return found;
+    },
+    flag(name) {
+      const found = value[name];
+      if (typeof found !== 'boolean') throw unreadable(at(name));
+      return found;
+    },
+    oneOf(name, values) {
+      const found = text(name);
+      const match = values.find((each) => each === found);
+      if (match === undefined) throw unreadable(at(name));
+      return match;
+    },
+    object: (name) => fieldsOf(value[name], at(name)),
+    list(name) {
+      const found = value[name];
+      if (!Array.isArray(found)) throw unreadable(at(name));
+      return found.map((each: Json, index) => fieldsOf(each, `${at(name)}[${index}]`));
+    },
+  };
+}
+
+function unreadable(field: string): DpuError {
+  return new DpuError('internal', `the journal's ${field} can't be read`, { field });
+}

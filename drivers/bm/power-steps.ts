@@ -1,0 +1,91 @@
+/** Steps on the host's power. The host has one owner at a time: all of them exclude each other on the node. */
+
+import { hasCode } from '../../core/errors.ts';
+import type { Step } from '../../core/operation/plan.ts';
+import type { FunctionId } from '../../core/units.ts';
+import { stepRetry } from './deadlines.ts';
+import type { BmParts } from './parts.ts';
+
+const exclusive = 'host-power';
+
+/** `host:off`: takes the power away; a host that is off already is fine. */
+export function hostOffStep(parts: BmParts, after: readonly string[]): Step {
+  return {
+    name: 'host:off',
+    after,
+    deadlineMs: parts.deadlines.powerOffMs,
+    retry: stepRetry,
+    exclusive,
+    async run({ signal }) {
+      await parts.power.powerOff('hard', 0, signal);
+      return {};
+    },
+  };
+}
+
+/**
+ * `host:soft-off`: asks the host to go off and waits `softTimeoutMs`. A host that takes no notice is no failure: the
+ * output's `off` says how it went, and `host:off` comes behind.
+ */
+export function hostSoftOffStep(parts: BmParts, softTimeoutMs: number): Step {
+  return {
+    name: 'host:soft-off',
+    after: [],
+    deadlineMs: softTimeoutMs + parts.deadlines.powerOffMs,
+    retry: stepRetry,
+    exclusive,
+    async run({ signal }) {
+      try {
+        await parts.power.powerOff('soft', softTimeoutMs, signal);
+        return { output: { off: true } };
+      } catch (error) {
+        if (signal.aborted || !hasCode(error, 'timeout')) throw error;
+        return { output: { off: false } };
+      }
+    },
+  };
+}
+
+/**
+ * `host:boot-device`: the next start is from this function. Where the BMC can't tell disks apart the host finds its
+ * boot disk by its own order; the output's `chosen` says which.
+ */
+export function bootDeviceStep(parts: BmParts, boot: FunctionId, after: readonly string[]): Step {
+  return {
+    name: 'host:boot-device',
+    after,
+    deadlineMs: parts.deadlines.bootDeviceMs,
+    retry: stepRetry,
+    exclusive,
+    async run({ signal }) {
+      const functions = await parts.snic.listFunctions(signal);
+      const bdf = functions.find((each) => each.id === boot)?.bdf ?? null;
+      try {
+        await parts.power.setNextBoot({ functionId: boot, bdf }, signal);
+        return { output: { chosen: true } };
+      } catch (error) {
+        if (!hasCode(error, 'unsupported')) throw error;
+        return { output: { chosen: false } };
+      }
+    },
+  };
+}
+
+/** `host:on`: ends when the host is on. Undo: takes the power away. */
+export function hostOnStep(parts: BmParts, after: readonly string[]): Step {
+  return {
+    name: 'host:on',
+    after,
+    deadlineMs: parts.deadlines.powerOnMs,
+    retry: stepRetry,
+    exclusive,
+    async run({ signal }) {
+      await parts.power.powerOn(signal);
+      return {};
+    },
+    async undo({ signal }) {
+      await parts.power.powerOff('hard', 0, signal);
+      return {};
+    },
+  };
+}
