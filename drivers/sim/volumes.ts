@@ -34,7 +34,8 @@ export function simVolumes(context: SimContext, call: Caller): VolumeService {
   return {
     getImage: (nameOrId, signal) =>
       call({ method: 'getImage', key: nameOrId, signal, reads: true, effect: () => image(nameOrId) }),
-    getVolume: (id, signal) => call({ method: 'getVolume', key: id, signal, reads: true, effect: () => volume(id) }),
+    getVolume: (id, signal) =>
+      call({ method: 'getVolume', key: id, signal, reads: true, effect: () => view(volume(id)) }),
     ensureVolumeFromImage: (spec, signal) =>
       call({
         method: 'ensureVolumeFromImage',
