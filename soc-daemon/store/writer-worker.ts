@@ -1,0 +1,60 @@
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { DpuError } from '../../core/errors.ts';
+import type { Batch, ErrorData, GroupResult } from './commands.ts';
+import { errorOf, type WriterOptions } from './group.ts';
+import type { Writer, WriterEvents } from './writer.ts';
+
+/** What the store tells the writer's thread. */
+export type ToWorker = { readonly type: 'batches'; readonly batches: readonly Batch[] } | { readonly type: 'close' };
+
+/** What the writer's thread tells the store. */
+export type FromWorker =
+  | { readonly type: 'ready' }
+  | { readonly type: 'group'; readonly result: GroupResult }
+  | { readonly type: 'failed'; readonly error: ErrorData }
+  | { readonly type: 'closed' };
+
+/**
+ * Writes in a thread of its own, so that a slow disk stalls nobody else.
+ * @throws DpuError what opening the file met; `unavailable` when the thread did not come up.
+ */
+export async function startWorkerWriter(options: WriterOptions, events: WriterEvents): Promise<Writer> {
+  const entry = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
+  const worker = new Worker(entry, { workerData: options, execArgv: [] });
+  const post = (message: ToWorker): void => worker.postMessage(message);
+  const started = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  let state: 'starting' | 'open' | 'closing' | 'failed' = 'starting';
+
+  function fail(error: DpuError): void {
+    const before = state;
+    state = 'failed';
+    if (before === 'starting') started.reject(error);
+    else if (before !== 'failed') events.onFailure(error);
+  }
+  worker.on('message', (message: FromWorker) => {
+    if (message.type === 'ready') {
+      state = 'open';
+      started.resolve();
+    } else if (message.type === 'group') events.onGroup(message.result);
+    else if (message.type === 'failed') fail(errorOf(message.error));
+    else state = 'failed';
+  });
+  worker.on('error', (cause) => fail(new DpuError('unavailable', "the store's writer died", { cause })));
+  worker.on('exit', () => {
+    fail(new DpuError('unavailable', "the store's writer ended"));
+    gone.resolve();
+  });
+  await started.promise;
+  return {
+    send: (batches) => post({ type: 'batches', batches }),
+    async close() {
+      if (state === 'open') {
+        state = 'closing';
+        post({ type: 'close' });
+      }
+      await gone.promise;
+    },
+  };
+}
