@@ -6,7 +6,7 @@ import threading
 import oslo_messaging
 from oslo_config import cfg
 
-conf = cfg.ConfigOpts()
+conf = cfg.CONF
 conf([], project='contract')
 start = json.loads(sys.stdin.readline())
 sys.path.insert(0, start['module_path'])
