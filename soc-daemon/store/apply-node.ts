@@ -15,9 +15,6 @@ export function applyAllocation(sql: Sql, { request, macStart }: CommandTable['a
   const row = sql('SELECT * FROM ports WHERE id = ?').get(request.portId);
   if (row !== undefined) return givenBefore(portOf(row), request);
   const mac = request.mac ?? freeMac(sql, request.macPrefix, macStart);
-  if (sql('SELECT 1 FROM ports WHERE mac = ?').get(mac) !== undefined) {
-    throw new DpuError('conflict', `the MAC ${mac} is in use`, { field: 'mac' });
-  }
   const port: NetworkPort = {
     portId: request.portId,
     subnet: request.subnet,

@@ -97,7 +97,12 @@ export async function openStore(options: StoreOptions): Promise<NodeStore> {
     if (failure || queue.length === 0) return;
     const batches = queue;
     queue = [];
-    writer.send(batches);
+    try {
+      writer.send(batches);
+    } catch (error) {
+      // A value that can't go to another thread: a defect of ours, and its callers must not wait for ever.
+      onFailure(toDpuError(error, 'handing a write to the store failed'));
+    }
   }
 
   function send<Type extends CommandType>(
@@ -155,9 +160,12 @@ export async function openStore(options: StoreOptions): Promise<NodeStore> {
 
   async function shut(): Promise<void> {
     flush();
-    closeReader();
-    await writer.close();
-    lock.release();
+    try {
+      closeReader();
+      await writer.close();
+    } finally {
+      lock.release();
+    }
   }
 
   async function checkKey(): Promise<void> {

@@ -19,19 +19,22 @@ export type FromWorker =
  * Writes in a thread of its own, so that a slow disk stalls nobody else.
  * @throws DpuError what opening the file met; `unavailable` when the thread did not come up.
  */
-export async function startWorkerWriter(options: WriterOptions, events: WriterEvents): Promise<Writer> {
-  const entry = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
+export async function startWorkerWriter(
+  options: WriterOptions,
+  events: WriterEvents,
+  entry = new URL(`./worker${extname(import.meta.url)}`, import.meta.url),
+): Promise<Writer> {
   const worker = new Worker(entry, { workerData: options, execArgv: [] });
   const post = (message: ToWorker): void => worker.postMessage(message);
   const started = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
-  let state: 'starting' | 'open' | 'closing' | 'failed' = 'starting';
+  let state: 'starting' | 'open' | 'closing' | 'over' = 'starting';
 
   function fail(error: DpuError): void {
     const before = state;
-    state = 'failed';
+    state = 'over';
     if (before === 'starting') started.reject(error);
-    else if (before !== 'failed') events.onFailure(error);
+    else if (before !== 'over') events.onFailure(error);
   }
   worker.on('message', (message: FromWorker) => {
     if (message.type === 'ready') {
@@ -39,7 +42,7 @@ export async function startWorkerWriter(options: WriterOptions, events: WriterEv
       started.resolve();
     } else if (message.type === 'group') events.onGroup(message.result);
     else if (message.type === 'failed') fail(errorOf(message.error));
-    else state = 'failed';
+    else state = 'over';
   });
   worker.on('error', (cause) => fail(new DpuError('unavailable', "the store's writer died", { cause })));
   worker.on('exit', () => {
