@@ -24,7 +24,12 @@ export async function startWorkerWriter(
   events: WriterEvents,
   entry = new URL(`./worker${extname(import.meta.url)}`, import.meta.url),
 ): Promise<Writer> {
-  const worker = new Worker(entry, { workerData: options, execArgv: [] });
+  // Its garbage is short-lived and small: a small young generation keeps the daemon's resident memory down.
+  const worker = new Worker(entry, {
+    workerData: options,
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: 4 },
+  });
   const post = (message: ToWorker): void => worker.postMessage(message);
   const started = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
