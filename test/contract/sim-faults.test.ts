@@ -65,6 +65,14 @@ describe('a fault that was ordered', () => {
     await rejection(node.run(node.world.snic.ensureFunction(diskSpec())), 'unavailable');
   });
 
+  it('an order that waits lets one behind it strike', async () => {
+    order({ kind: 'fail-once', code: 'hardware', skip: 1 });
+    order({ kind: 'fail-once', code: 'busy' });
+    await rejection(ensure(), 'busy');
+    await rejection(ensure(), 'hardware');
+    await ensure();
+  });
+
   it('lost-answer: the effect is there, and asking again finds it', async () => {
     order({ kind: 'lost-answer', method: 'ensureFunction' });
     await rejection(ensure(), 'timeout');
