@@ -66,6 +66,7 @@ export async function openStore(options: StoreOptions): Promise<NodeStore> {
   let lastId = 0;
   let failure: DpuError | null = null;
   let closing: Promise<void> | null = null;
+  let onIdle = (): void => {};
 
   function onGroup({ results, notice }: GroupResult): void {
     for (const result of results) {
@@ -79,8 +80,10 @@ export async function openStore(options: StoreOptions): Promise<NodeStore> {
       hooks?.afterWrite?.(waiting.command);
       waiting.resolve(result.answer);
     }
-    if (notice.operations.length === 0 && notice.instances.length === 0 && !notice.casts) return;
-    for (const listener of listeners) listener(notice);
+    if (notice.operations.length > 0 || notice.instances.length > 0 || notice.casts) {
+      for (const listener of listeners) listener(notice);
+    }
+    if (pending.size === 0) onIdle();
   }
 
   function onFailure(error: DpuError): void {
@@ -90,6 +93,7 @@ export async function openStore(options: StoreOptions): Promise<NodeStore> {
     const waiting = [...pending.values()];
     pending.clear();
     for (const { reject } of waiting) reject(error);
+    onIdle();
     options.onFailure?.(error);
   }
 
@@ -97,12 +101,7 @@ export async function openStore(options: StoreOptions): Promise<NodeStore> {
     if (failure || queue.length === 0) return;
     const batches = queue;
     queue = [];
-    try {
-      writer.send(batches);
-    } catch (error) {
-      // A value that can't go to another thread: a defect of ours, and its callers must not wait for ever.
-      onFailure(toDpuError(error, 'handing a write to the store failed'));
-    }
+    writer.send(batches);
   }
 
   function send<Type extends CommandType>(
@@ -161,6 +160,12 @@ export async function openStore(options: StoreOptions): Promise<NodeStore> {
   async function shut(): Promise<void> {
     flush();
     try {
+      // Listeners still read what the last commits tell of.
+      if (pending.size > 0) {
+        await new Promise<void>((resolve) => {
+          onIdle = resolve;
+        });
+      }
       closeReader();
       await writer.close();
     } finally {

@@ -1,4 +1,5 @@
 import { toDpuError } from '../../core/errors.ts';
+import type { GroupResult } from './commands.ts';
 import type { GroupWriter } from './group.ts';
 import type { Writer, WriterEvents } from './writer.ts';
 
@@ -6,11 +7,14 @@ import type { Writer, WriterEvents } from './writer.ts';
 export function createInlineWriter(group: GroupWriter, events: WriterEvents): Writer {
   return {
     send(batches) {
+      let result: GroupResult;
       try {
-        events.onGroup(group.run(batches));
+        result = group.run(batches);
       } catch (error) {
         events.onFailure(toDpuError(error, 'writing the store failed'));
+        return;
       }
+      events.onGroup(result);
     },
     async close() {
       group.close();

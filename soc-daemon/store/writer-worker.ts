@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { DpuError } from '../../core/errors.ts';
+import { DpuError, toDpuError } from '../../core/errors.ts';
 import type { Batch, ErrorData, GroupResult } from './commands.ts';
 import { errorOf, type WriterOptions } from './group.ts';
 import type { Writer, WriterEvents } from './writer.ts';
@@ -33,7 +33,8 @@ export async function startWorkerWriter(
   const post = (message: ToWorker): void => worker.postMessage(message);
   const started = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
-  let state: 'starting' | 'open' | 'closing' | 'over' = 'starting';
+  let state: 'starting' | 'open' | 'over' = 'starting';
+  let closing = false;
 
   function fail(error: DpuError): void {
     const before = state;
@@ -56,10 +57,17 @@ export async function startWorkerWriter(
   });
   await started.promise;
   return {
-    send: (batches) => post({ type: 'batches', batches }),
+    send(batches) {
+      try {
+        post({ type: 'batches', batches });
+      } catch (error) {
+        // A value that can't go to another thread: a defect of ours, and its callers must not wait for ever.
+        fail(toDpuError(error, 'handing a write to the store failed'));
+      }
+    },
     async close() {
-      if (state === 'open') {
-        state = 'closing';
+      if (!closing) {
+        closing = true;
         post({ type: 'close' });
       }
       await gone.promise;

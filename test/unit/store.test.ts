@@ -50,6 +50,15 @@ describe.each(['inline', 'worker'] as const)('store, %s', (mode) => {
       expect(store.operationByKey(`build:${instanceId(1)}`)?.id).toBe(operationId(1));
     });
 
+    it('tells the same request id of another method or instance', async () => {
+      await built(store, 1);
+      await built(store, 2);
+      await store.accept(request('stop', 1, 10, { key: 'request:r' }));
+      expect(await store.accept(request('stop', 1, 11, { key: 'request:r' }))).toMatchObject({ outcome: 'same' });
+      expect(await store.accept(request('reboot', 1, 11, { key: 'request:r' }))).toMatchObject({ fields: ['method'] });
+      expect(await store.accept(request('stop', 2, 11, { key: 'request:r' }))).toMatchObject({ fields: ['uuid'] });
+    });
+
     it('takes one of two requests at once for the host', async () => {
       const [one, other] = await Promise.all([
         store.accept(buildRequest(1, { claimsHost: true })),
@@ -165,6 +174,27 @@ describe.each(['inline', 'worker'] as const)('store, %s', (mode) => {
       await store.close();
       store = await open();
       expect(store.liveInstances()).toHaveLength(2);
+    });
+
+    it('commits what comes in one turn as one group', async () => {
+      const notices: CommitNotice[] = [];
+      store.onCommit((notice) => notices.push(notice));
+      await Promise.all([1, 2, 3, 4, 5].map((n) => store.accept(buildRequest(n))));
+      expect(notices).toHaveLength(1);
+      expect(notices[0]?.operations).toHaveLength(5);
+    });
+
+    it('writes what is pending when it is closed, and nothing after', async () => {
+      const seen: unknown[] = [];
+      store.onCommit(() => seen.push(store.getOperation(operationId(1))?.state));
+      const accepted = store.accept(buildRequest(1));
+      const closed = store.close();
+      await expect(store.accept(buildRequest(2))).rejects.toMatchObject({ code: 'unavailable' });
+      await closed;
+      expect(await accepted).toMatchObject({ outcome: 'accepted' });
+      expect(seen).toEqual(['queued']);
+      store = await open();
+      expect(store.getOperation(operationId(1))?.state).toBe('queued');
     });
 
     it('supersedes a stuck operation, keeping its error', async () => {
