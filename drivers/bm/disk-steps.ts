@@ -40,7 +40,10 @@ export function makeDisk(parts: BmParts, to: InstanceInput, disk: DiskInput): De
   return { steps: withBinding(steps, to.instance, disk), ready: deviceStep(diskDevice(disk), 'attach') };
 }
 
-/** The steps behind a disk's unplug: its volume is no more served, its function and export are given back. */
+/**
+ * The steps behind a disk's unplug: its volume is no more served, its function and export are given back. The
+ * binding's row goes last: as long as anything may be there, a destroy finds it by that row.
+ */
 export function takeDownDisk(
   parts: BmParts,
   instance: InstanceId,
@@ -50,6 +53,7 @@ export function takeDownDisk(
   const volume = asId<VolumeId>(device.key);
   const detach = deviceStep(device, 'detach');
   const disconnect = deviceStep(device, 'disconnect');
+  const release = releaseStep(parts, device, [detach]);
   const gone: RecordChange = { type: 'binding-gone', functionId: device.functionId };
   const steps: Step[] = [
     {
@@ -62,10 +66,10 @@ export function takeDownDisk(
         return { changes: [unbound(device)] };
       },
     },
-    releaseStep(parts, device, [detach]),
+    release,
     {
       name: disconnect,
-      after: [detach],
+      after: [release.name],
       deadlineMs: parts.deadlines.connectMs,
       retry: stepRetry,
       async run({ signal }) {

@@ -24,10 +24,14 @@ export function makeNic(parts: BmParts, to: InstanceInput, nic: NicInput): Devic
   return { steps: [port, made, bind], ready: bind.name };
 }
 
-/** The steps behind a NIC's unplug: its representor leaves the bridge, its function and port are given back. */
+/**
+ * The steps behind a NIC's unplug: its representor leaves the bridge, its function and port are given back. The
+ * binding's row goes last: as long as anything may be there, a destroy finds it by that row.
+ */
 export function takeDownNic(parts: BmParts, instance: InstanceId, device: Device): readonly Step[] {
   const portId = asId<PortId>(device.key);
   const unbind = deviceStep(device, 'unbind');
+  const release = releaseStep(parts, device, [unbind]);
   return [
     {
       name: unbind,
@@ -39,10 +43,10 @@ export function takeDownNic(parts: BmParts, instance: InstanceId, device: Device
         return { changes: [unbound(device)] };
       },
     },
-    releaseStep(parts, device, [unbind]),
+    release,
     {
       name: deviceStep(device, 'release-port'),
-      after: [unbind],
+      after: [release.name],
       deadlineMs: parts.deadlines.portMs,
       retry: stepRetry,
       async run({ signal }) {
