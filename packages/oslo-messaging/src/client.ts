@@ -88,8 +88,8 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
   async function setupReplies(channel: ConfirmChannel): Promise<void> {
     await declareReplyQueue(channel, replyQueue, options);
     await channel.consume(replyQueue, (message) => {
-      if (message === null) replies?.renew(channel);
-      else receive(channel, message);
+      if (message !== null) receive(channel, message);
+      else if (closing === undefined) replies?.renew(channel); // somebody deleted the queue
     });
   }
 
