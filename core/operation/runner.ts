@@ -59,6 +59,7 @@ export function startRunner(parts: RunnerParts, operation: OperationRecord): Run
   const draining = new AbortController();
   let cancelled = operation.cancelRequested;
   let pivotBegun = false;
+  let broken: { readonly error: unknown } | undefined;
   let failure: { readonly error: DpuError; readonly step: string | undefined } | undefined;
   let wake = (): void => {};
 
@@ -168,40 +169,54 @@ export function startRunner(parts: RunnerParts, operation: OperationRecord): Run
   }
 
   function launch(name: string, work: Promise<void>): void {
-    const flight = work.finally(() => {
-      flights.delete(name);
-      wake();
-    });
+    const flight = work
+      .catch((error: unknown) => {
+        broken ??= { error };
+      })
+      .finally(() => {
+        flights.delete(name);
+        wake();
+      });
     flights.set(name, flight);
-    flight.catch(() => {}); // its error is met by whoever awaits the flights
   }
 
   /** Waits until a flight ends or somebody cancels. */
   async function nextEvent(): Promise<void> {
-    const woken = new Promise<void>((resolve) => {
+    await new Promise<void>((resolve) => {
       wake = resolve;
     });
-    await Promise.race([woken, ...flights.values()]);
+    rethrow();
+  }
+
+  /** Waits for everything that is under way. */
+  async function landing(): Promise<void> {
+    await Promise.all(flights.values());
+    rethrow();
+  }
+
+  /** What a flight can throw is the journal's failure or a broken plan: nothing may go on. */
+  function rethrow(): void {
+    if (broken) throw broken.error;
   }
 
   async function goForward(plan: Plan): Promise<RunEnd> {
     for (;;) {
       if (plan.steps.every((step) => state(step.name).phase === 'done')) {
-        await Promise.all(flights.values());
+        await landing();
         return 'ended';
       }
       if (draining.signal.aborted) {
-        await Promise.all(flights.values());
+        await landing();
         if (plan.steps.every((step) => state(step.name).phase === 'done')) return 'ended';
         return failure && pivotBegun ? end('stuck') : 'stopped';
       }
       if ((failure || cancelled) && !pivotBegun) {
         forward.abort(new StepAborted('cancelled'));
-        await Promise.all(flights.values());
+        await landing();
         return draining.signal.aborted ? 'stopped' : goBack(plan);
       }
       if (failure) {
-        await Promise.all(flights.values());
+        await landing();
         return end('stuck');
       }
       for (const step of plan.steps) if (ready(step)) launch(step.name, runStep(plan, step));
@@ -261,7 +276,7 @@ export function startRunner(parts: RunnerParts, operation: OperationRecord): Run
     const settledBack = (name: string): boolean => ['pending', 'undone'].includes(state(name).phase);
     for (;;) {
       if (plan.steps.every((step) => settledBack(step.name))) {
-        await Promise.all(flights.values());
+        await landing();
         failure = cause;
         return end(cancelled && !cause && !operation.error ? 'cancelled' : 'failed');
       }

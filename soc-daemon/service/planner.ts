@@ -1,5 +1,5 @@
-import { DpuError, type ErrorRecord } from '../../core/errors.ts';
-import { type InstanceState, stateAfter } from '../../core/instance-state.ts';
+import type { ErrorRecord } from '../../core/errors.ts';
+import { type InstanceState, stateAfter, transitions } from '../../core/instance-state.ts';
 import type { DestroyInput, PowerInput } from '../../core/operation/inputs.ts';
 import type { OperationRecord, Planner } from '../../core/operation/journal.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
@@ -57,14 +57,15 @@ function settle(
   outcome: 'succeeded' | 'failed' | 'cancelled' | 'stuck',
   error: ErrorRecord | null,
 ): readonly RecordChange[] {
-  const { kind, instance, stateBefore } = operation;
-  if (stateBefore === null) throw new DpuError('internal', 'the operation has no state that it began in');
+  const { kind, instance } = operation;
+  // a build begins without a state
+  const stateBefore = (operation.stateBefore ?? transitions[kind].during) as InstanceState;
   const todo =
     outcome === 'succeeded' || outcome === 'cancelled' || error === null
       ? null
       : { code: error.code, message: error.message, operation: operation.id };
   const freed =
     kind === 'build' ? outcome === 'failed' || outcome === 'cancelled' : kind === 'destroy' && outcome === 'succeeded';
-  const state = stateAfter(kind, outcome, stateBefore as InstanceState);
+  const state = stateAfter(kind, outcome, stateBefore);
   return [{ type: 'instance', id: instance, patch: { state, todo, ...(freed ? { claimed: false } : {}) } }];
 }

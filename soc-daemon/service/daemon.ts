@@ -1,20 +1,20 @@
-import { createEngine } from '../core/operation/engine.ts';
-import { createKeyedLock } from '../core/operation/keyed-lock.ts';
-import type { Clock, Timer } from '../core/ports/clock.ts';
-import type { ComputeDriver } from '../core/ports/compute-driver.ts';
-import type { ComputeService } from '../core/ports/compute-service.ts';
-import type { Log } from '../core/ports/log.ts';
-import type { NodeIdentity, NodeStore } from '../core/ports/node-store.ts';
-import type { PlatformAdapter } from '../core/ports/platform-adapter.ts';
-import type { Random } from '../core/ports/random.ts';
-import { createComputeService } from './service/compute-service.ts';
-import { createEventFeed } from './service/events.ts';
-import type { CatalogueFlavor } from './service/flavors.ts';
-import { createNodeMonitor } from './service/node-monitor.ts';
-import type { Peers } from './service/observe.ts';
-import { createPlanner } from './service/planner.ts';
-import { createReconciler } from './service/reconcile.ts';
-import { operationView } from './service/views.ts';
+import { createEngine } from '../../core/operation/engine.ts';
+import { createKeyedLock } from '../../core/operation/keyed-lock.ts';
+import type { Clock, Timer } from '../../core/ports/clock.ts';
+import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
+import type { ComputeService } from '../../core/ports/compute-service.ts';
+import type { Log } from '../../core/ports/log.ts';
+import type { NodeIdentity, NodeStore } from '../../core/ports/node-store.ts';
+import type { PlatformAdapter } from '../../core/ports/platform-adapter.ts';
+import type { Random } from '../../core/ports/random.ts';
+import { createComputeService } from './compute-service.ts';
+import { createEventFeed } from './events.ts';
+import type { CatalogueFlavor } from './flavors.ts';
+import { createNodeMonitor } from './node-monitor.ts';
+import type { Peers } from './observe.ts';
+import { createPlanner } from './planner.ts';
+import { createReconciler } from './reconcile.ts';
+import { operationView } from './views.ts';
 
 /** What a daemon is made of; `main.ts` makes these out of concrete classes, tests out of others. */
 export interface DaemonParts {
