@@ -59,18 +59,14 @@ export function keepChannel(
     });
     channel.on('close', () => ended.resolve());
     try {
-      const setUp = setup(channel);
-      await Promise.race([
-        setUp,
-        ended.promise.then(() => {
-          setUp.catch(() => {}); // the close is what is reported
-          throw cause ?? new ConnectionLostError();
-        }),
-      ]);
+      const broken = ended.promise.then(() => {
+        throw cause ?? new ConnectionLostError();
+      });
+      await withSignal(Promise.race([setup(channel), broken]), closing.signal);
       current = channel;
       onReady();
       next.resolve(channel);
-      await ended.promise;
+      await withSignal(ended.promise, closing.signal);
       if (cause !== undefined && transport.state === 'connected') transport.report(cause);
     } finally {
       if (current === channel) {
@@ -94,7 +90,6 @@ export function keepChannel(
     },
     async close() {
       closing.abort(new ClosedError());
-      if (current !== undefined) await discard(current);
       await settled;
     },
   };

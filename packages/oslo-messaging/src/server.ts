@@ -146,7 +146,8 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     const end = request.reply === null ? 'sent' : await replier.answer(request.reply, outcome);
     if (request.uniqueId !== null) byId.delete(request.uniqueId);
     // Not delivered for want of a broker: a redelivery is to be served again, unless the handler took it over.
-    if (end === 'failed' && !execution.acked) return;
+    // The same for a handler that was cut short by stop.
+    if ((end === 'failed' || aborting.signal.aborted) && !execution.acked) return;
     if (request.uniqueId !== null) answered.add(request.uniqueId);
     ack();
   }

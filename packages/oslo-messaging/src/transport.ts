@@ -97,7 +97,7 @@ export function createTransport(options: TransportOptions): Transport {
   }
 
   async function connectOnce(host: BrokerAddress): Promise<number> {
-    const connection = await connect(
+    const attempt = connect(
       {
         protocol: url.tls === null ? 'amqp' : 'amqps',
         hostname: host.hostname,
@@ -109,6 +109,10 @@ export function createTransport(options: TransportOptions): Transport {
       },
       await socketOptions(url, options),
     );
+    const connection = await withSignal(attempt, closing.signal).catch((error: unknown) => {
+      attempt.then(closeQuietly, () => {}); // one that comes after close() is not used
+      throw error;
+    });
     const ended = Promise.withResolvers<Error | null>();
     let lastError: Error | null = null;
     connection.on('error', (error: Error) => {
@@ -125,7 +129,7 @@ export function createTransport(options: TransportOptions): Transport {
     logger.info({ hostname: host.hostname, port: host.port }, 'connected to the broker');
     next.resolve(connection);
     emitter.emit('connected', { hostname: host.hostname, port: host.port });
-    const error = await ended.promise;
+    const error = await withSignal(ended.promise, closing.signal); // close() ends the connection itself
     live = undefined;
     if (state === 'connected') {
       next = Promise.withResolvers();

@@ -101,6 +101,16 @@ describe.skipIf(!haveStock())('transport', () => {
     await client.close();
   });
 
+  it('stops a server whose queues are just being declared, and closes on a broker that hangs', async () => {
+    const transport = transportTo(relay.port);
+    await transport.connection(AbortSignal.timeout(20_000));
+    relay.deaf = true;
+    const server = createRpcServer({ transport, exchange: 'dpu', topic: 't', server: 'h1', endpoints: [] });
+    await server.stop();
+    await transport.close();
+    expect(transport.state).toBe('closed');
+  });
+
   it('serves quorum queues', async () => {
     const transport = transportTo(relay.port);
     const flags = { exchange: 'dpu-quorum', topic: 'quorum', quorumQueues: true } as const;
