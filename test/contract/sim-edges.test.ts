@@ -51,6 +51,8 @@ describe('the simulated card and host', () => {
     expect(await power()).toBe(node.disk);
     await node.run(node.world.snic.plugFunction(chosen));
     expect(await power()).toBe(chosen);
+    await node.run(node.world.power.setNextBoot({ functionId: node.disk, bdf: null }));
+    expect(await power()).toBe(node.disk);
     node.world.restartPeer('storage');
     expect(await power()).toBeNull();
   });

@@ -16,6 +16,12 @@ export interface VirtualClock extends Clock {
   runUntil(condition: () => boolean, limitMs?: number): Promise<void>;
 }
 
+interface VirtualClockOptions {
+  readonly wallMs?: number;
+  readonly turns?: number;
+  readonly outside?: () => Promise<void>;
+}
+
 interface Waiting {
   readonly at: number;
   readonly order: number;
@@ -24,9 +30,14 @@ interface Waiting {
 
 /**
  * A clock at `wallMs` (default 2026-01-01). `turns` is how many rounds of the event loop settle what runs now: one is enough
- * for promises, more for code that uses setImmediate itself.
+ * for promises, more for code that uses setImmediate itself. `outside` ends when work that runs outside of the event loop (a
+ * worker thread, a file) is done; no time passes before.
  */
-export function virtualClock({ wallMs = 1_767_225_600_000, turns = 3 } = {}): VirtualClock {
+export function virtualClock({
+  wallMs = 1_767_225_600_000,
+  turns = 3,
+  outside,
+}: VirtualClockOptions = {}): VirtualClock {
   let now = 0;
   let created = 0;
   const waiting = new Set<Waiting>();
@@ -44,7 +55,10 @@ export function virtualClock({ wallMs = 1_767_225_600_000, turns = 3 } = {}): Vi
     return first;
   };
   const flush = async (): Promise<void> => {
-    for (let turn = 0; turn < turns; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < turns; turn += 1) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      await outside?.();
+    }
   };
   const fire = async (entry: Waiting): Promise<void> => {
     waiting.delete(entry);

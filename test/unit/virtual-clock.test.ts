@@ -36,6 +36,18 @@ describe('the virtual clock', () => {
     await expect(clock.sleep(1, abort.signal)).rejects.toThrow('enough');
   });
 
+  it('lets no time pass while work outside of the event loop runs', async () => {
+    const log: string[] = [];
+    const clock = virtualClock({
+      outside: async () => {
+        if (log.length === 0) log.push(`outside ${clock.monotonicMs()}`);
+      },
+    });
+    clock.timer(10, () => log.push(`timer ${clock.monotonicMs()}`));
+    await clock.advance(10);
+    expect(log).toEqual(['outside 0', 'timer 10']);
+  });
+
   it('drives a promise through sleeps that beget sleeps, and says when it is stuck', async () => {
     const clock = virtualClock();
     const chain = async (): Promise<number> => {
