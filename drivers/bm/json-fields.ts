@@ -15,6 +15,7 @@ export interface Fields {
   oneOf<Value extends string>(name: string, values: readonly Value[]): Value;
   object(name: string): Fields;
   list(name: string): readonly Fields[];
+  texts(name: string): readonly string[];
 }
 
 /** Reads an object that we wrote into the journal ourselves; `where` is its path for messages. @throws DpuError `internal`. */
@@ -44,6 +45,11 @@ export function fieldsOf(value: Json | undefined, where: string): Fields {
       const match = values.find((each) => each === found);
       if (match === undefined) throw unreadable(at(name));
       return match;
+    },
+    texts(name) {
+      const found = value[name];
+      if (!Array.isArray(found) || !found.every((each: Json) => typeof each === 'string')) throw unreadable(at(name));
+      return found;
     },
     object: (name) => fieldsOf(value[name], at(name)),
     list(name) {

@@ -5,7 +5,7 @@ import type { InstanceInput, NicInput } from '../../core/operation/inputs.ts';
 import type { Step } from '../../core/operation/plan.ts';
 import type { FunctionSpec } from '../../core/ports/snic-controller.ts';
 import type { RecordChange } from '../../core/records.ts';
-import { asId, type InstanceId, type Mac, type PortId } from '../../core/units.ts';
+import { asId, type InstanceId, type Json, type Mac, type PortId } from '../../core/units.ts';
 import { stepRetry } from './deadlines.ts';
 import { type Device, deviceStep, intendedFunction, madeFunction, releaseStep } from './function-steps.ts';
 import { fieldsOf } from './json-fields.ts';
@@ -113,8 +113,9 @@ function functionStep(parts: BmParts, to: InstanceInput, nic: NicInput, port: st
     retry: stepRetry,
     intent: [intendedFunction(to.instance, spec)],
     async run({ signal, output }) {
-      const mac = portMac(output(port), port);
-      const made = await parts.snic.ensureFunction({ ...spec, mac }, signal);
+      const { mac, ips } = portAnswer(output(port), port);
+      const mark = { ...spec.mark, port: { subnet: nic.subnet, ips } };
+      const made = await parts.snic.ensureFunction({ ...spec, mac, mark }, signal);
       return { output: { representor: made.representor }, changes: [madeFunction(made)] };
     },
     async undo({ signal }) {
@@ -135,8 +136,8 @@ function bindStep(parts: BmParts, to: InstanceInput, nic: NicInput, port: string
     async run({ signal, output }) {
       const representor = fieldsOf(output(made), made).textOrNull('representor');
       if (representor === null) throw new DpuError('hardware', `network function ${functionId} has no representor`);
-      const mac = portMac(output(port), port);
-      const mark = nicMark(parts.node, to, nic);
+      const { mac, ips } = portAnswer(output(port), port);
+      const mark = { ...nicMark(parts.node, to, nic), port: { subnet: nic.subnet, ips } };
       await parts.binder.bind({ portId, functionId, representor, mac, mark }, signal);
       return { changes: [{ type: 'binding-patch', functionId, patch: { phase: 'bound' } }] };
     },
@@ -147,8 +148,9 @@ function bindStep(parts: BmParts, to: InstanceInput, nic: NicInput, port: string
   };
 }
 
-function portMac(output: Parameters<typeof fieldsOf>[0], step: string): Mac {
-  return fieldsOf(output, step).text('mac') as Mac;
+function portAnswer(output: Json, step: string): { readonly mac: Mac; readonly ips: readonly string[] } {
+  const fields = fieldsOf(output, step);
+  return { mac: fields.text('mac') as Mac, ips: fields.texts('ips') };
 }
 
 function unbound(device: Device): RecordChange {
