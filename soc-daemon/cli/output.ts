@@ -1,0 +1,45 @@
+import { stringify } from 'yaml';
+
+/** How results are shown. */
+export type Format = 'table' | 'json' | 'yaml';
+
+/** A row of a table or a thing to show by itself. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** A value in a table's cell: `-` for none, lists with commas, objects as JSON. Control characters do not reach the terminal. */
+export function cell(value: unknown): string {
+  if (value === null || value === undefined || value === '') return '-';
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.map((each) => cell(each)).join(', ');
+  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return text.replaceAll(/\p{Cc}/gu, '?');
+}
+
+/** Aligned columns under a head in capitals. */
+export function table(rows: readonly Row[], columns: readonly string[]): string {
+  const lines = [
+    columns.map((name) => name.toUpperCase()),
+    ...rows.map((row) => columns.map((name) => cell(row[name]))),
+  ];
+  const widths = columns.map((_, index) => Math.max(...lines.map((line) => line[index]?.length ?? 0)));
+  return lines
+    .map((line) =>
+      line
+        .map((text, index) => text.padEnd(widths[index] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** One thing: a line for each field. */
+export function card(thing: Row): string {
+  const width = Math.max(...Object.keys(thing).map((name) => name.length));
+  return Object.entries(thing)
+    .map(([name, value]) => `${name.padEnd(width)}  ${cell(value)}`)
+    .join('\n');
+}
+
+/** A value as JSON or YAML. */
+export function document(value: unknown, format: 'json' | 'yaml'): string {
+  return format === 'json' ? JSON.stringify(value, null, 2) : stringify(value).trimEnd();
+}
