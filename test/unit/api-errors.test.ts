@@ -91,8 +91,8 @@ it('answers what is not HTTP with a problem', async () => {
 });
 
 it('opens its socket with the mode asked for, replaces a dead one and refuses a live one', async () => {
-  fixture = await startApi({ socket_mode: '0600' });
-  expect(statSync(fixture.address.socket).mode & 0o777).toBe(0o600);
+  fixture = await startApi({ socket_mode: '0640' });
+  expect(statSync(fixture.address.socket).mode & 0o777).toBe(0o640);
   await expect(startApi({ socket: fixture.address.socket })).rejects.toMatchObject({ code: 'conflict' });
   const dead = join(fixture.directory, 'dead.sock');
   const script = `require('net').createServer().listen(${JSON.stringify(dead)}, () => process.kill(process.pid, 'SIGKILL'))`;
