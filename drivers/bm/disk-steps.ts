@@ -1,9 +1,12 @@
 /**
- * Steps of a disk: volume (only from an image) - function - connect (only through the volume service) - attach.
+ * Steps of a disk: function - volume (only from an image) - connect (only through the volume service) - attach.
+ * The function is there before its volume is made and until it is deleted: a volume made for an instance whose card
+ * carries no function of it is a loss that somebody must look at, never a build or destroy that was cut short.
  * The binding's row is there from the first of them until its undo, so that a destroy knows of all that may exist.
  */
 
 import { DpuError } from '../../core/errors.ts';
+import { diskMark } from '../../core/marks.ts';
 import type { DiskInput, InstanceInput } from '../../core/operation/inputs.ts';
 import type { Step, StepContext } from '../../core/operation/plan.ts';
 import type { FunctionSpec } from '../../core/ports/snic-controller.ts';
@@ -13,7 +16,7 @@ import { asId, type InstanceId, type Json, type VolumeId } from '../../core/unit
 import { stepRetry } from './deadlines.ts';
 import { type Device, deviceStep, intendedFunction, madeFunction, releaseStep } from './function-steps.ts';
 import { isJsonObject } from './json-fields.ts';
-import { type BmParts, type DeviceSteps, diskMark } from './parts.ts';
+import type { BmParts, DeviceSteps } from './parts.ts';
 
 /** A disk as a device of the card. */
 export function diskDevice(disk: DiskInput): Device {
@@ -33,15 +36,15 @@ export function makeDisk(parts: BmParts, to: InstanceInput, disk: DiskInput): De
       ),
     );
   };
-  if (disk.fromImage !== null) add(volumeStep);
   add(functionStep);
+  if (disk.fromImage !== null) add(volumeStep);
   if (disk.connectionSecret === null) add(connectStep);
   add(attachStep);
   return { steps: withBinding(steps, to.instance, disk), ready: deviceStep(diskDevice(disk), 'attach') };
 }
 
 /**
- * The steps behind a disk's unplug: its volume is no more served, its function and export are given back. The
+ * The steps behind a disk's unplug: its volume is no more served, then its export, volume and function are given back. The
  * binding's row goes last: as long as anything may be there, a destroy finds it by that row.
  */
 export function takeDownDisk(
@@ -53,8 +56,7 @@ export function takeDownDisk(
   const volume = asId<VolumeId>(device.key);
   const detach = deviceStep(device, 'detach');
   const disconnect = deviceStep(device, 'disconnect');
-  const release = releaseStep(parts, device, [detach]);
-  const gone: RecordChange = { type: 'binding-gone', functionId: device.functionId };
+  const remove = deviceStep(device, 'delete');
   const steps: Step[] = [
     {
       name: detach,
@@ -66,31 +68,41 @@ export function takeDownDisk(
         return { changes: [unbound(device)] };
       },
     },
-    release,
     {
       name: disconnect,
-      after: [release.name],
+      after: [detach],
       deadlineMs: parts.deadlines.connectMs,
       retry: stepRetry,
       async run({ signal }) {
         await parts.volumes.disconnect(volume, instance, signal);
-        return { changes: options.deleteVolume ? [] : [gone] };
+        return {};
       },
     },
   ];
   if (options.deleteVolume) {
     steps.push({
-      name: deviceStep(device, 'delete'),
+      name: remove,
       after: [disconnect],
       deadlineMs: parts.deadlines.volumeMs,
       retry: stepRetry,
       async run({ signal }) {
         await parts.volumes.deleteVolume(volume, signal);
-        return { changes: [gone] };
+        return {};
       },
     });
   }
-  return steps;
+  const release = releaseStep(parts, device, [options.deleteVolume ? remove : disconnect]);
+  const gone: RecordChange = { type: 'binding-gone', functionId: device.functionId };
+  return [
+    ...steps,
+    {
+      ...release,
+      async run(context) {
+        const { changes = [] } = await release.run(context);
+        return { changes: [...changes, gone] };
+      },
+    },
+  ];
 }
 
 /** Adds the binding's row to the first step's intent, and its end to that step's undo. */
@@ -144,7 +156,7 @@ function volumeStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: r
 }
 
 function functionStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
-  const mark = diskMark(parts.node, to, disk);
+  const mark = diskMark(parts.node, to, { ...disk, madeForInstance: disk.fromImage !== null });
   const spec: FunctionSpec = {
     id: disk.functionId,
     type: 'PF',
@@ -200,7 +212,7 @@ function attachStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: r
         connectionSecret === null
           ? await connect(parts, to, disk, context.signal)
           : parseConnection(await context.secret(connectionSecret), volumeId);
-      const mark = diskMark(parts.node, to, disk);
+      const mark = diskMark(parts.node, to, { ...disk, madeForInstance: disk.fromImage !== null });
       const spec = { functionId, volumeId, connection, readOnly, mark };
       const { bdev, sizeBytes } = await parts.storage.attach(spec, context.signal);
       return {

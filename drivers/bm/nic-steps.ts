@@ -1,19 +1,26 @@
 /** Steps of a NIC: port - function - bind. The binding's row is there from the first until its undo. */
 
 import { DpuError } from '../../core/errors.ts';
+import { nicMark } from '../../core/marks.ts';
 import type { InstanceInput, NicInput } from '../../core/operation/inputs.ts';
 import type { Step } from '../../core/operation/plan.ts';
+import type { OwnershipMark } from '../../core/ports/ownership.ts';
 import type { FunctionSpec } from '../../core/ports/snic-controller.ts';
 import type { RecordChange } from '../../core/records.ts';
 import { asId, type InstanceId, type Json, type Mac, type PortId } from '../../core/units.ts';
 import { stepRetry } from './deadlines.ts';
 import { type Device, deviceStep, intendedFunction, madeFunction, releaseStep } from './function-steps.ts';
 import { fieldsOf } from './json-fields.ts';
-import { type BmParts, type DeviceSteps, nicMark } from './parts.ts';
+import type { BmParts, DeviceSteps } from './parts.ts';
 
 /** A NIC as a device of the card. */
 export function nicDevice(nic: NicInput): Device {
   return { kind: 'nic', key: nic.portId, functionId: nic.functionId };
+}
+
+/** A port that the request named is not ours to make again: its subnet is not in the mark. */
+function markOf(parts: BmParts, to: InstanceInput, nic: NicInput, ips: readonly string[]): OwnershipMark {
+  return nicMark(parts.node, to, nic, { subnet: nic.subnet, ips, madeForInstance: nic.subnet !== null });
 }
 
 /** The steps that get a function's representor bound to its port, unplugged. */
@@ -104,7 +111,7 @@ function functionStep(parts: BmParts, to: InstanceInput, nic: NicInput, port: st
     class: 'virtio-net',
     mac: nic.mac,
     features: [],
-    mark: nicMark(parts.node, to, nic),
+    mark: markOf(parts, to, nic, []),
   };
   return {
     name: deviceStep(nicDevice(nic), 'function'),
@@ -114,7 +121,7 @@ function functionStep(parts: BmParts, to: InstanceInput, nic: NicInput, port: st
     intent: [intendedFunction(to.instance, spec)],
     async run({ signal, output }) {
       const { mac, ips } = portAnswer(output(port), port);
-      const mark = { ...spec.mark, port: { subnet: nic.subnet, ips } };
+      const mark = markOf(parts, to, nic, ips);
       const made = await parts.snic.ensureFunction({ ...spec, mac, mark }, signal);
       return { output: { representor: made.representor }, changes: [madeFunction(made)] };
     },
@@ -137,7 +144,7 @@ function bindStep(parts: BmParts, to: InstanceInput, nic: NicInput, port: string
       const representor = fieldsOf(output(made), made).textOrNull('representor');
       if (representor === null) throw new DpuError('hardware', `network function ${functionId} has no representor`);
       const { mac, ips } = portAnswer(output(port), port);
-      const mark = { ...nicMark(parts.node, to, nic), port: { subnet: nic.subnet, ips } };
+      const mark = markOf(parts, to, nic, ips);
       await parts.binder.bind({ portId, functionId, representor, mac, mark }, signal);
       return { changes: [{ type: 'binding-patch', functionId, patch: { phase: 'bound' } }] };
     },

@@ -1,8 +1,6 @@
-import type { DiskInput, InstanceInput, NicInput } from '../../core/operation/inputs.ts';
 import type { Step } from '../../core/operation/plan.ts';
 import type { NetworkBinder } from '../../core/ports/network-binder.ts';
 import type { NetworkService } from '../../core/ports/network-service.ts';
-import type { OwnershipMark } from '../../core/ports/ownership.ts';
 import type { PowerController } from '../../core/ports/power-controller.ts';
 import type { SnicController } from '../../core/ports/snic-controller.ts';
 import type { StorageTarget } from '../../core/ports/storage-target.ts';
@@ -27,22 +25,4 @@ export interface DeviceSteps {
   readonly steps: readonly Step[];
   /** Name of the last one: behind it the device is served and may be shown to the host. */
   readonly ready: string;
-}
-
-/** The mark of everything that is made for a disk. */
-export function diskMark(node: NodeId, to: InstanceInput, disk: DiskInput): OwnershipMark {
-  return {
-    node,
-    instance: to.instance,
-    role: disk.boot ? 'boot' : 'disk',
-    key: disk.volumeId,
-    name: to.name,
-    flavor: to.flavor,
-    ...(disk.fromImage === null ? {} : { deleteWithInstance: true }),
-  };
-}
-
-/** The mark of everything that is made for a NIC. */
-export function nicMark(node: NodeId, to: InstanceInput, nic: NicInput): OwnershipMark {
-  return { node, instance: to.instance, role: 'nic', key: nic.portId, name: to.name, flavor: to.flavor };
 }

@@ -64,7 +64,8 @@ function markOf(parts: MendParts, record: InstanceRecord, binding: BindingRecord
     return diskMark(parts.node, of, { boot, madeForInstance, volumeId: asId<VolumeId>(key) });
   }
   const { key, ips, madeForInstance } = binding;
-  const subnet = parts.store.ports().find((port) => port.portId === key)?.subnet ?? null;
+  const port = parts.store.ports().find((each) => each.portId === key);
+  const subnet = madeForInstance ? (port?.subnet ?? null) : null;
   return nicMark(parts.node, of, { portId: asId<PortId>(key) }, { subnet, ips, madeForInstance });
 }
 

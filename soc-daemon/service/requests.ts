@@ -7,8 +7,9 @@ import type { DiskInput, NicInput } from '../../core/operation/inputs.ts';
 import type { NetworkService } from '../../core/ports/network-service.ts';
 import type { SecretPart } from '../../core/ports/node-store.ts';
 import type { Random } from '../../core/ports/random.ts';
+import type { VolumeConnection } from '../../core/ports/storage-target.ts';
 import type { VolumeService } from '../../core/ports/volume-service.ts';
-import { asId, type InstanceId, type NodeId, type PortId, type VolumeId } from '../../core/units.ts';
+import { asId, type InstanceId, type JsonObject, type NodeId, type PortId, type VolumeId } from '../../core/units.ts';
 import type { NetworkRequest, VolumeRequest } from '../../schemas/generated/rpc.ts';
 import type { ResolvedFlavor } from './flavors.ts';
 
@@ -27,6 +28,15 @@ function aboutField(error: unknown, field: string): unknown {
     return new DpuError(error.code, error.message, { field: inner, cause: error });
   }
   return error;
+}
+
+/** Cinder's `connection_info` as the storage target takes it. @throws `invalid`. */
+function connectionOf(info: JsonObject, field: string): VolumeConnection {
+  const { driver_volume_type: protocol, data } = info;
+  if (typeof protocol !== 'string' || typeof data !== 'object' || data === null || Array.isArray(data)) {
+    throw new DpuError('invalid', `${field} must hold driver_volume_type and data`, { field });
+  }
+  return { protocol, data: data as JsonObject };
 }
 
 /** A volume entry. @throws `not_found` with its field, `unavailable`. */
@@ -50,7 +60,7 @@ export async function resolveDisk(
   }
   if (entry.connection_info !== undefined) {
     const id = parts.random.uuid();
-    const text = JSON.stringify(entry.connection_info);
+    const text = JSON.stringify(connectionOf(entry.connection_info as JsonObject, `${field}.connection_info`));
     return {
       disk: { ...base, sizeBytes: 0, connectionSecret: id },
       secrets: [{ id, text, keepWith: { functionId } }],

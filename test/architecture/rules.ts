@@ -32,7 +32,7 @@ export const ZONES: Readonly<Record<string, ZoneRule>> = {
   'drivers/network': { zones: [...base, 'packages/ovsdb-client'], npm: [] },
   'drivers/storage': { zones: [...base, 'packages/spdk-client', 'packages/qmp-client'], npm: [] },
   'drivers/power': { zones: [...base, 'packages/redfish-client', 'packages/node-ipmi'], npm: [] },
-  'drivers/sim': { zones: base, npm: [] },
+  'drivers/sim': { zones: base, npm: ['better-sqlite3'] },
   'snic-controller': { zones: [...base, 'packages/qmp-client', 'packages/spdk-client'], npm: [] },
   'host-man': { zones: base, npm: ['fast-xml-parser'] },
   'platform-adapter/amqp': { zones: [...base, 'packages/oslo-messaging'], npm: [] },

@@ -1,0 +1,130 @@
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { isMap, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { DpuError } from '../core/errors.ts';
+import type { SocDaemonConfig } from '../schemas/generated/config.ts';
+import { validate } from './validate.ts';
+
+/** A type with everything that has a default present; what has none stays optional. */
+type WithDefaults<Type, Optional extends string> = {
+  readonly [Key in keyof Type as Key extends Optional ? Key : never]: Type[Key];
+} & {
+  readonly [Key in keyof Type as Key extends Optional ? never : Key]-?: Type[Key];
+};
+type Part<Key extends keyof SocDaemonConfig> = NonNullable<SocDaemonConfig[Key]>;
+
+/** The daemon's configuration with its defaults filled in and its paths absolute. */
+export interface LoadedConfig {
+  readonly file: string;
+  readonly profile: SocDaemonConfig['profile'];
+  readonly node: WithDefaults<Part<'node'>, 'uuid'>;
+  readonly state_dir: string;
+  readonly store: { readonly key_file?: string };
+  readonly amqp: WithDefaults<Part<'amqp'>, 'transport_url_file'> | null;
+  readonly rest: WithDefaults<Part<'rest'>, 'tcp' | 'socket'> & { readonly socket: string };
+  readonly operations: Required<Part<'operations'>>;
+  readonly reports: Required<Part<'reports'>>;
+  readonly reconcile: Required<Part<'reconcile'>>;
+  readonly retention: Required<Part<'retention'>>;
+  readonly catalogue: Required<Part<'catalogue'>>;
+  readonly sim: WithDefaults<Part<'sim'>, 'world_file'>;
+  readonly log: Required<Part<'log'>>;
+}
+
+const maxBytes = 1_048_576;
+
+/**
+ * Reads the configuration: one YAML file, checked by its schema.
+ * @throws DpuError `invalid` with `file:line`, for whatever is wrong with it: an unknown key refuses to start.
+ */
+export function loadConfig(path: string): LoadedConfig {
+  const file = resolve(path);
+  const text = readText(file);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, merge: false });
+  const [broken] = document.errors;
+  if (broken) {
+    const { line } = lines.linePos(broken.pos[0]);
+    throw new DpuError('invalid', `${file}:${line}: not valid YAML (${broken.code})`);
+  }
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw new DpuError('invalid', `${file}: its aliases expand too far`, { cause });
+  }
+  try {
+    const config = validate<SocDaemonConfig>('config.json', value ?? {}, 'configuration');
+    return resolvePaths(file, config);
+  } catch (error) {
+    if (!(error instanceof DpuError) || error.field === undefined) throw error;
+    const { line } = lines.linePos(positionOf(document.contents, error.field.split(/[.[\]]+/).filter(Boolean)));
+    throw new DpuError('invalid', `${file}:${line}: ${error.message}`, { field: error.field, cause: error });
+  }
+}
+
+function readText(file: string): string {
+  try {
+    if (statSync(file).size > maxBytes) throw new DpuError('invalid', `${file} is larger than 1 MiB`);
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    if (cause instanceof DpuError) throw cause;
+    throw new DpuError('not_found', `the configuration ${file} can't be read`, { cause });
+  }
+}
+
+/** Offset of the deepest part of a path that is there: of its key where it has one. */
+function positionOf(root: Node | null, path: readonly string[]): number {
+  let node: unknown = root;
+  let position = root?.range?.[0] ?? 0;
+  for (const name of path) {
+    if (isMap(node)) {
+      const pair = node.items.find((item) => String(item.key) === name);
+      if (!pair) break;
+      position = (pair.key as Node).range?.[0] ?? position;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(name)];
+      position = (node as Node | undefined)?.range?.[0] ?? position;
+    } else break;
+  }
+  return position;
+}
+
+/** Paths are relative to the file that names them. */
+function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
+  const base = dirname(file);
+  const absolute = (path: string): string => resolve(base, path);
+  const state_dir = absolute(config.state_dir);
+  const { amqp, rest, store, sim } = config as Required<SocDaemonConfig>;
+  return {
+    ...(config as Required<SocDaemonConfig>),
+    file,
+    state_dir,
+    store: store.key_file === undefined ? {} : { key_file: absolute(store.key_file) },
+    amqp: amqp
+      ? {
+          ...amqp,
+          ...(amqp.transport_url_file === undefined ? {} : { transport_url_file: absolute(amqp.transport_url_file) }),
+        }
+      : null,
+    rest: {
+      ...rest,
+      socket: rest.socket === undefined ? resolve(state_dir, 'rest.sock') : absolute(rest.socket),
+      ...(rest.tcp
+        ? {
+            tcp: {
+              ...rest.tcp,
+              cert_file: absolute(rest.tcp.cert_file),
+              key_file: absolute(rest.tcp.key_file),
+              token_file: absolute(rest.tcp.token_file),
+            },
+          }
+        : {}),
+    },
+    sim: {
+      ...sim,
+      ...(sim.world_file === undefined ? {} : { world_file: absolute(sim.world_file) }),
+    },
+  } as LoadedConfig;
+}
