@@ -17,6 +17,8 @@ export type BrokerOptions = {
   readonly detached?: boolean;
   /** How long to wait for the first AMQP connection, in ms. Default 60000. */
   readonly readyMs?: number;
+  /** Told of the process as soon as there is one, so that it can be ended whatever happens next. */
+  readonly onSpawn?: (pid: number) => Promise<void> | void;
 };
 
 /** A broker that runs; the same document is kept in `broker.json` (mode 0600) of its folder. */
@@ -31,6 +33,9 @@ export type Broker = {
   readonly node: string;
   readonly dir: string;
 };
+
+/** The mark of a test run (tools/marked-processes.mjs): what it starts must carry it. */
+const RUN_MARK = 'DPU_COMPUTE_RUN';
 
 const binaries = ['/usr/lib/rabbitmq/bin/rabbitmq-server', '/usr/local/lib/rabbitmq/bin/rabbitmq-server'];
 
@@ -63,6 +68,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const broker: Broker = { url, port, user, password, pid: child.pid, node, dir };
   await writeSecret(path.join(dir, 'broker.json'), JSON.stringify(broker));
   try {
+    await options.onSpawn?.(child.pid);
     await waitReady(child, broker, options.readyMs ?? 60_000);
   } catch (error) {
     await stopBroker(broker, { hard: true });
@@ -140,6 +146,7 @@ async function spawnBroker(script: string, dir: string, node: string, detached: 
         PATH: '/usr/local/bin:/usr/bin:/bin',
         HOME: path.join(dir, 'home'),
         LANG: 'C.UTF-8',
+        ...(process.env[RUN_MARK] === undefined ? {} : { [RUN_MARK]: process.env[RUN_MARK] }),
         detached: 'true', // the script then replaces itself with Erlang, so that its pid is the broker's
         ERL_AFLAGS: '-start_epmd false -erl_epmd_port 1 -dist_listen false',
         RABBITMQ_NODENAME: node,

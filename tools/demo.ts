@@ -1,0 +1,139 @@
+/** The demo: broker and daemon of their own, and a platform that builds an instance. `npm run demo -- --help`. */
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DemoError } from './demo/demo-error.ts';
+import { forgetDemo, nextSteps, readDemo, showResumed, writeDemo } from './demo/keep.ts';
+import { type Layout, layoutOf } from './demo/layout.ts';
+import { claim } from './demo/lock.ts';
+import { restNode } from './demo/node-client.ts';
+import { type DemoOptions, HELP, parseOptions } from './demo/options.ts';
+import { endProcess, isAlive, type ProcessRecord, readProcesses } from './demo/processes.ts';
+import { endPrograms, startPrograms } from './demo/programs.ts';
+import { createScreen, type Screen } from './demo/screen.ts';
+import { playShow } from './demo/show.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const stop = new AbortController();
+let interrupted = 0;
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const) {
+  process.on(signal, () => {
+    interrupted ||= 128 + number;
+    stop.abort(new DemoError('interrupted'));
+  });
+}
+
+const screen = createScreen(process.stdout, process.env);
+try {
+  await main(parseOptions(process.argv.slice(2), ROOT), screen);
+} catch (error) {
+  screen.keepBlock();
+  if (!interrupted && !(error instanceof DemoError)) throw error;
+  console.error(
+    interrupted ? 'demo: interrupted; nothing that it started is left' : `demo: ${(error as Error).message}`,
+  );
+  process.exitCode = interrupted || 1;
+}
+
+async function main(options: DemoOptions, out: Screen): Promise<void> {
+  if (options.help) return void process.stdout.write(HELP);
+  const layout = layoutOf(options.dir);
+  if (options.down) return await takeDown(layout, out);
+  const release = claim(layout);
+  try {
+    await (options.keep ? keep(options, layout, out) : once(options, layout, out));
+  } finally {
+    release();
+  }
+}
+
+/** Plays the show on a new node and leaves nothing running. */
+async function once(options: DemoOptions, layout: Layout, out: Screen): Promise<void> {
+  if (Object.values(await readProcesses(layout)).some(isAlive)) {
+    if (await readDemo(layout)) {
+      throw new DemoError(
+        `a kept demo runs in ${layout.dir}: end it with --down, start what has died with --keep, or take another directory with --state DIR`,
+      );
+    }
+    for (const each of await endPrograms(layout)) out.line(`  ended ${each}, left by a demo that was killed`);
+  }
+  if (existsSync(layout.config)) {
+    for (const old of [layout.demoFile, layout.state, layout.broker, layout.logs])
+      await rm(old, { recursive: true, force: true });
+  }
+  out.heading('Broker and daemon start');
+  await endingAfter(async (onStart) => {
+    const programs = await startPrograms({ ...common(layout, out), broker: options.broker, onStart });
+    await playShow({
+      transportUrl: programs.transportUrl,
+      rest: restNode(layout.socket),
+      screen: out,
+      signal: stop.signal,
+    });
+    out.heading('Everything ends');
+  }, 'always');
+  out.line('  nothing is left running');
+  out.line('\nTry next: npm run demo -- --keep leaves it running, and says what to do with it.');
+}
+
+/** Starts what does not run, and leaves all of it running. */
+async function keep(options: DemoOptions, layout: Layout, out: Screen): Promise<void> {
+  const before = await readDemo(layout);
+  const broker = before === undefined ? options.broker : before.transport_url !== null;
+  const since = Date.now();
+  out.heading(before === undefined ? 'Broker and daemon start' : 'What has died starts again');
+  await endingAfter(async (onStart) => {
+    const programs = await startPrograms({ ...common(layout, out), broker, onStart });
+    const rest = restNode(layout.socket);
+    const stage = { transportUrl: programs.transportUrl, rest, screen: out, signal: stop.signal };
+    if (before !== undefined && programs.started.length === 0) out.line('  nothing has');
+    const resumed = before !== undefined || (await rest.operations()).length > 0;
+    if (resumed) await showResumed(rest, since, stage);
+    else await playShow(stage);
+    await writeDemo(layout, programs);
+    out.heading('Try next');
+    for (const line of nextSteps(layout, programs, stateFlag(options))) out.line(line);
+  }, 'on failure');
+}
+
+/** Ends what demo.json lists, and nothing else. */
+async function takeDown(layout: Layout, out: Screen): Promise<void> {
+  if (!existsSync(layout.dir)) return out.line(`nothing runs in ${layout.dir}`);
+  const release = claim(layout);
+  try {
+    const ended = await endPrograms(layout);
+    await forgetDemo(layout);
+    for (const each of ended) out.line(`ended ${each}`);
+    if (ended.length === 0) out.line(`nothing runs in ${layout.dir}`);
+  } finally {
+    release();
+  }
+}
+
+/** Does `work`, then ends the processes that it started: always, or only when it failed or was interrupted. */
+async function endingAfter(
+  work: (onStart: (record: ProcessRecord) => void) => Promise<void>,
+  when: 'always' | 'on failure',
+): Promise<void> {
+  const started: ProcessRecord[] = [];
+  let failed = true;
+  try {
+    await work((record) => started.unshift(record));
+    stop.signal.throwIfAborted();
+    failed = false;
+  } finally {
+    if (failed || when === 'always') for (const record of started) await endProcess(record);
+  }
+}
+
+function common(layout: Layout, out: Screen) {
+  return { layout, root: ROOT, screen: out, signal: stop.signal };
+}
+
+function stateFlag(options: DemoOptions): string {
+  return options.dir === join(ROOT, '.demo') ? '' : ` --state ${options.dir}`;
+}

@@ -1,0 +1,66 @@
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { DemoError } from './demo-error.ts';
+
+/** What the demo was asked for. */
+export interface DemoOptions {
+  readonly help: boolean;
+  /** Leave broker and daemon running, and write demo.json. */
+  readonly keep: boolean;
+  /** End what `keep` left running. */
+  readonly down: boolean;
+  /** With a broker; without one the node is driven over REST alone. */
+  readonly broker: boolean;
+  /** Absolute path of the state directory. */
+  readonly dir: string;
+}
+
+/** The text of `--help`. */
+export const HELP = `Usage: npm run demo [-- OPTIONS]
+
+Starts a private RabbitMQ and the daemon on simulated hardware, then builds an instance and takes it away again,
+as a cloud platform would. Nothing is left running unless you ask for it.
+
+  --keep        leave broker and daemon running in the background and write demo.json into the state directory;
+                given again, it starts what has died, on the same state
+  --down        end what --keep left running, and nothing else
+  --state DIR   the state directory (default .demo/): demos with different ones live side by side
+  --sim         simulated hardware; for now the only kind, so this is what you get anyway
+  --no-broker   no RabbitMQ: drive the node over its REST interface alone
+  -h, --help    this text
+`;
+
+/** Reads the command line; `root` is the repository, where the default state directory is. @throws DemoError */
+export function parseOptions(argv: readonly string[], root: string): DemoOptions {
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: {
+        help: { type: 'boolean', short: 'h', default: false },
+        keep: { type: 'boolean', default: false },
+        down: { type: 'boolean', default: false },
+        sim: { type: 'boolean', default: false },
+        'no-broker': { type: 'boolean', default: false },
+        state: { type: 'string' },
+      },
+    });
+    if (values.keep && values.down) throw new TypeError('--keep and --down exclude each other');
+    if (values.state === '') throw new TypeError('--state needs a directory');
+    return {
+      help: values.help,
+      keep: values.keep,
+      down: values.down,
+      broker: !values['no-broker'],
+      dir: values.state === undefined ? join(root, '.demo') : resolve(userDirectory(), values.state),
+    };
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new DemoError(`${error.message} (npm run demo -- --help shows what there is)`);
+  }
+}
+
+/** Where the user stands: npm runs scripts in the repository, and says where it was called. */
+function userDirectory(): string {
+  const { npm_lifecycle_event: script, INIT_CWD: called } = process.env;
+  return script === 'demo' && called !== undefined ? called : process.cwd();
+}
