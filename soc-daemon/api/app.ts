@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
-import type { Logger } from 'pino';
 import { errorTable, toDpuError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
+import type { Log } from '../../core/ports/log.ts';
 import type { Metrics } from '../../kit/metrics.ts';
 import type { Readiness } from '../../schemas/generated/rest.ts';
 import type { EventStreams } from './events.ts';
@@ -19,7 +19,7 @@ export interface AppOptions {
   readonly routes: readonly Route[];
   readonly service: ComputeService;
   readonly clock: Clock;
-  readonly log: Logger;
+  readonly log: Log;
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
   readonly openapi: () => unknown;
@@ -67,7 +67,7 @@ function prepare({ clock, metrics, limiter, authorized, log }: AppOptions) {
       const pattern = matched(response)?.path ?? 'none';
       const method = /^(GET|HEAD|PUT|POST|DELETE)$/.test(request.method) ? request.method : 'other';
       metrics.httpAnswered({ method, route: pattern, status: response.statusCode, seconds });
-      log.debug({ method, route: pattern, status: response.statusCode, seconds }, 'request answered');
+      log.debug('request answered', { method, route: pattern, status: response.statusCode, seconds });
     });
     const waitMs = limiter(peerOf(request.socket));
     if (waitMs > 0) {
@@ -75,7 +75,7 @@ function prepare({ clock, metrics, limiter, authorized, log }: AppOptions) {
       throw new HttpError(429, 'busy', 'too many requests in a short time', { headers });
     }
     if (!authorized(request)) {
-      log.warn({ peer: request.socket.remoteAddress }, 'request without a valid token');
+      log.warn('request without a valid token', { peer: request.socket.remoteAddress });
       const headers = { 'www-authenticate': 'Bearer realm="dpu-compute"' };
       throw new HttpError(401, 'denied', 'a valid bearer token is needed', { headers });
     }
@@ -167,7 +167,7 @@ function onError({ log }: AppOptions) {
     const problem = problemOf(thrown);
     const row = matched(response);
     if (errorTable[problem.body.code].http === 500) {
-      log.error({ err: toDpuError(thrown, 'answering a request'), route: row?.path, cause: thrown }, 'request failed');
+      log.error('request failed', { error: toDpuError(thrown, 'answering a request failed'), route: row?.path });
     }
     if (response.headersSent || response.destroyed) {
       response.destroy();

@@ -1,9 +1,9 @@
 import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Request } from 'express';
-import type { Logger } from 'pino';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
+import type { Log } from '../../core/ports/log.ts';
 import type { Metrics } from '../../kit/metrics.ts';
 import type { SocDaemonConfig } from '../../schemas/generated/config.ts';
 import type { Readiness } from '../../schemas/generated/rest.ts';
@@ -23,7 +23,7 @@ export interface ApiOptions {
   /** Part `rest` of the configuration, with its defaults filled in and the socket's path resolved. */
   readonly config: RestConfig & { readonly socket: string };
   readonly clock: Clock;
-  readonly log: Logger;
+  readonly log: Log;
   readonly metrics: Metrics;
   /** What `/readyz` says. */
   readonly readiness: () => Readiness;

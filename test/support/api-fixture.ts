@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type IncomingHttpHeaders, type RequestOptions, request as send } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
+import { silentLog } from '../../core/ports/log.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { createMetrics } from '../../kit/metrics.ts';
 import type { Readiness } from '../../schemas/generated/rest.ts';
@@ -45,7 +45,7 @@ export async function startApi(
     service,
     config: { socket: join(directory, 'rest.sock'), ...config },
     clock: systemClock,
-    log: pino({ level: 'silent' }),
+    log: silentLog,
     metrics: createMetrics({ process: false }),
     readiness: () => fixture.readiness,
     ...options,

@@ -74,7 +74,9 @@ export function createMemoryJournal(): MemoryJournal {
   };
 }
 
-function changed(record: OperationRecord, entry: Exclude<JournalEntry, { type: 'records' }>): OperationRecord {
+type EntryOfOperation = Extract<JournalEntry, { operation: OperationId }>;
+
+function changed(record: OperationRecord, entry: EntryOfOperation): OperationRecord {
   switch (entry.type) {
     case 'started': {
       const steps = entry.steps.map(

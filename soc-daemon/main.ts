@@ -1,0 +1,205 @@
+/** The daemon's composition root: the only file of it that names concrete classes. */
+
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { DpuError, toDpuError } from '../core/errors.ts';
+import type { Log } from '../core/ports/log.ts';
+import { createBmDriver } from '../drivers/bm/driver.ts';
+import { sqliteWorldStore } from '../drivers/sim/sqlite-world-store.ts';
+import { createSimWorld } from '../drivers/sim/world.ts';
+import { systemClock } from '../kit/clock.ts';
+import { type LoadedConfig, loadConfig } from '../kit/config.ts';
+import { readCredential, readSecretFile } from '../kit/credentials.ts';
+import { createLog } from '../kit/log.ts';
+import { createMetrics } from '../kit/metrics.ts';
+import { systemRandom } from '../kit/random.ts';
+import { createNotifier } from '../kit/sd-notify.ts';
+import manifest from '../package.json' with { type: 'json' };
+import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
+import { createApi } from './api/create-api.ts';
+import { createDaemon, type Daemon } from './service/daemon.ts';
+import { settleIdentity } from './service/identity.ts';
+import { measure } from './service/measure.ts';
+import { addressRange, createSubnetService } from './service/subnets.ts';
+import { loadStoreKey } from './store/key.ts';
+import { openStore } from './store/store.ts';
+
+const usage = `usage: soc-daemon --config FILE [--check-config]
+       soc-daemon --version`;
+
+/** Newest Node that the native parts were built for; better-sqlite3 crashes on older ones instead of refusing. */
+const leastNode = 24;
+
+/** Settings that a schema can't check. @throws DpuError `invalid`. */
+function checkSettings(config: LoadedConfig): void {
+  for (const [name, subnet] of Object.entries(config.catalogue.subnets)) {
+    addressRange(name, { ...subnet, mac_prefix: subnet.mac_prefix ?? 'fa:16:3e' });
+  }
+}
+
+/** The broker's address with its password; null where the configuration has no broker. @throws DpuError. */
+function transportUrl(config: LoadedConfig): string | null {
+  if (!config.amqp) return null;
+  const file = config.amqp.transport_url_file;
+  const url = file === undefined ? readCredential('transport-url') : readSecretFile(file);
+  if (url === null) {
+    throw new DpuError('invalid', 'amqp needs transport_url_file, or the systemd credential transport-url', {
+      field: 'amqp.transport_url_file',
+    });
+  }
+  return url;
+}
+
+async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<void>; daemon: Daemon }> {
+  const clock = systemClock;
+  const random = systemRandom;
+  const metrics = createMetrics();
+  mkdirSync(config.state_dir, { recursive: true, mode: 0o700 });
+  const fatal = (error: unknown): void => {
+    log.error('nothing can be journaled any more; the daemon ends and goes on at its next start', { error });
+    process.exit(1);
+  };
+  const key = loadStoreKey({
+    stateDir: config.state_dir,
+    ...(config.store.key_file === undefined ? {} : { keyFile: config.store.key_file }),
+  });
+  const store = await openStore({
+    file: resolve(config.state_dir, 'soc-daemon.db'),
+    key,
+    clock,
+    random,
+    mode: 'worker',
+    onFailure: fatal,
+  });
+  const world = createSimWorld({
+    clock,
+    random,
+    store: sqliteWorldStore(config.sim.world_file ?? resolve(config.state_dir, 'world.db')),
+    options: config.sim,
+  });
+  const { snic, network: binder, storage, volumes, power } = world;
+  const identity = await settleIdentity({ store, snic, random, log, configured: config.node });
+  const networks = createSubnetService(
+    store,
+    Object.fromEntries(
+      Object.entries(config.catalogue.subnets).map(([name, subnet]) => [
+        name,
+        { ...subnet, mac_prefix: subnet.mac_prefix ?? 'fa:16:3e' },
+      ]),
+    ),
+  );
+  const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, node: identity.uuid });
+  const url = transportUrl(config);
+  const daemon = createDaemon({
+    store,
+    identity,
+    driver,
+    peers: { snic, binder, storage, volumes, networks },
+    flavors: config.catalogue.flavors,
+    clock,
+    random,
+    log,
+    limits: {
+      maxConcurrent: config.operations.max_concurrent,
+      drainMs: config.operations.drain_ms,
+      reconcileIntervalMs: config.reconcile.interval_s * 1000,
+      retainMs: config.retention.days * 86_400_000,
+      maxOperations: config.retention.max_operations,
+    },
+    clockSynchronised: async () => null,
+    onPeerRestart: (listener) => world.onPeerRestart(listener),
+    adapters: (service) =>
+      url === null || !config.amqp
+        ? []
+        : [
+            createAmqpAdapter({
+              service,
+              outbox: store,
+              config: config.amqp,
+              reportIntervalMs: config.reports.interval_s * 1000,
+              transportUrl: url,
+              hostname: identity.hostname,
+              clock,
+              random,
+              log,
+            }),
+          ],
+    onFatal: fatal,
+  });
+  const api = createApi({
+    service: daemon.service,
+    config: config.rest,
+    clock,
+    log,
+    metrics,
+    version: manifest.version,
+    readiness: () => {
+      const { ready, not_ready_reasons: reasons } = daemon.service.nodeStatus();
+      return { ready, reasons };
+    },
+  });
+  const unmeasure = measure({ daemon, store, metrics, clock });
+  const address = await api.listen();
+  log.info('REST interface listens', { socket: address.socket, url: address.url });
+  await daemon.start();
+  return {
+    daemon,
+    async stop() {
+      unmeasure();
+      await Promise.all([daemon.stop(), api.close(config.operations.drain_ms)]);
+      await store.close();
+      world.close();
+    },
+  };
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      config: { type: 'string' },
+      'check-config': { type: 'boolean' },
+      version: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+  });
+  if (values.version || values.help) {
+    console.log(values.version ? manifest.version : usage);
+    return 0;
+  }
+  if (values.config === undefined) {
+    console.error(usage);
+    return 2;
+  }
+  const config = loadConfig(values.config);
+  checkSettings(config);
+  if (values['check-config']) {
+    console.log(`${config.file}: valid`);
+    return 0;
+  }
+  const log = createLog(config.log.level, 'soc-daemon');
+  const notifier = createNotifier(log);
+  const stopRequested = new Promise<string>((answer) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => answer(signal));
+  });
+  const running = await start(config, log);
+  notifier.ready();
+  const signal = await stopRequested;
+  log.info('daemon stops', { signal });
+  notifier.stopping();
+  await running.stop();
+  log.info('daemon has stopped; what was under way goes on at the next start');
+  return 0;
+}
+
+if (Number(process.versions.node.split('.')[0]) < leastNode) {
+  console.error(`soc-daemon needs Node ${leastNode} or later; this is ${process.version}`);
+  process.exit(1);
+}
+try {
+  process.exitCode = await main();
+} catch (thrown) {
+  const error = toDpuError(thrown, thrown instanceof Error ? thrown.message : 'starting failed');
+  console.error(`soc-daemon: ${error.message}`);
+  process.exit(1);
+}
