@@ -74,9 +74,7 @@ export function createMemoryJournal(): MemoryJournal {
   };
 }
 
-type EntryOfOperation = Extract<JournalEntry, { operation: OperationId }>;
-
-function changed(record: OperationRecord, entry: EntryOfOperation): OperationRecord {
+function changed(record: OperationRecord, entry: JournalEntry): OperationRecord {
   switch (entry.type) {
     case 'started': {
       const steps = entry.steps.map(
@@ -112,5 +110,7 @@ function changed(record: OperationRecord, entry: EntryOfOperation): OperationRec
       return { ...record, state: entry.state, error: entry.error ?? null, result: entry.result ?? null };
     case 'cancel-requested':
       return { ...record, cancelRequested: true };
+    case 'records':
+      return record;
   }
 }
