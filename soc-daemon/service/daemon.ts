@@ -1,4 +1,5 @@
 import { createEngine } from '../../core/operation/engine.ts';
+import { isEnded } from '../../core/operation/journal.ts';
 import { createKeyedLock } from '../../core/operation/keyed-lock.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
@@ -135,7 +136,10 @@ export function createDaemon(parts: DaemonParts): Daemon {
         store.onCommit((notice) => {
           for (const id of notice.operations) {
             const record = store.getOperation(id);
-            if (record) events.emit('operation', operationView(record));
+            if (!record) continue;
+            events.emit('operation', operationView(record));
+            // an operation that ended may have changed the host's power
+            if (isEnded(record.state)) monitor.refresh().catch(parts.onFatal);
           }
           for (const id of notice.instances) {
             const view = store.instanceView(id);
@@ -156,6 +160,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     async stop() {
       stopped = true;
       timer?.cancel();
+      monitor.stop();
       for (const unsubscribe of subscriptions) unsubscribe();
       await Promise.all(adapters.map((adapter) => adapter.stop(limits.drainMs)));
       await engine.stop(limits.drainMs);

@@ -1,5 +1,5 @@
 import { toDpuError } from '../../core/errors.ts';
-import { type Clock, timestamp } from '../../core/ports/clock.ts';
+import { type Clock, type Timer, timestamp } from '../../core/ports/clock.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { NodeIdentity, NodeStore } from '../../core/ports/node-store.ts';
@@ -43,9 +43,14 @@ export interface NodeMonitor {
   refresh(): Promise<void>;
   /** Sets or clears a reason; the message is for people. */
   reason(id: NotReadyId, message: string | null): void;
-  /** Tells of a change where there is one. */
+  /** Tells of a change where there is one; changes that follow each other closely are told as one. */
   publish(): void;
+  /** Tells nothing more. */
+  stop(): void;
 }
+
+/** How long changes are gathered before they are told, in milliseconds. */
+const gatherMs = 200;
 
 /** Makes a monitor; the node is not ready (`starting`) until somebody clears that. */
 export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
@@ -55,6 +60,7 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
   let power: PowerState = 'unknown';
   let model = 'unknown';
   let published = '';
+  let gathering: Timer | undefined;
   let generation = Number(store.setting('node.generation') ?? '0');
 
   function reason(id: NotReadyId, message: string | null): void {
@@ -104,6 +110,18 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
     }
   }
 
+  function tell(): void {
+    gathering = undefined;
+    const now = JSON.stringify(content());
+    if (now === published) return;
+    published = now;
+    generation += 1;
+    store
+      .setSetting('node.generation', String(generation))
+      .catch((error) => parts.log.error('storing the node generation failed', { error }));
+    parts.onChange(status());
+  }
+
   return {
     status,
     inventory: () => inventory,
@@ -123,14 +141,10 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
       this.publish();
     },
     publish() {
-      const now = JSON.stringify(content());
-      if (now === published) return;
-      published = now;
-      generation += 1;
-      store
-        .setSetting('node.generation', String(generation))
-        .catch((error) => parts.log.error('storing the node generation failed', { error }));
-      parts.onChange(status());
+      gathering ??= clock.timer(gatherMs, tell);
+    },
+    stop() {
+      gathering?.cancel();
     },
   };
 }
