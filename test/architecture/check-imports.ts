@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import type { ProjectFile } from './project-files.ts';
-import { COMPOSITION_ROOTS, LOOSE_FILES, PACKAGE_TEST_NPM, ZONES, type ZoneRule } from './rules.ts';
+import { COMPOSITION_ROOTS, LOOSE_FILES, PACKAGE_TEST_NPM, PACKAGE_TEST_ZONES, ZONES, type ZoneRule } from './rules.ts';
 import { type ImportOf, parseSource } from './source-file.ts';
 
 /** Names of our packages -> their folder, and the npm packages that a manifest declares. */
@@ -82,6 +82,9 @@ function judgeFile(
     return fine ? undefined : `${from} may not import ${file}`;
   }
   if (to === zone) return undefined;
+  if (zone?.startsWith('packages/') && path.startsWith(`${zone}/test/`) && PACKAGE_TEST_ZONES.includes(to)) {
+    return undefined;
+  }
   if (to.startsWith('packages/') && zone !== 'test') return `import ${to} by its name`;
   return allows(rule, to, imported)
     ? undefined

@@ -57,6 +57,9 @@ export const LOOSE_FILES: readonly string[] = ['vitest.config.ts'];
 /** What the tests inside `packages/x/test` may import on top of the package's own. */
 export const PACKAGE_TEST_NPM: readonly string[] = ['vitest', 'fast-check'];
 
+/** Zones that they may borrow real peers from; a package is published without its tests. */
+export const PACKAGE_TEST_ZONES: readonly string[] = ['test', 'tools'];
+
 /** Zones whose time and chance come through ports, so that a simulation can drive them. */
 export const CLOCKED_ZONES: readonly string[] = [
   'core',
