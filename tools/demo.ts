@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DemoError } from './demo/demo-error.ts';
-import { forgetDemo, nextSteps, readDemo, showResumed, writeDemo } from './demo/keep.ts';
+import { forgetDemo, nextSteps, quoted, readDemo, showResumed, writeDemo } from './demo/keep.ts';
 import { type Layout, layoutOf } from './demo/layout.ts';
 import { claim } from './demo/lock.ts';
 import { restNode } from './demo/node-client.ts';
@@ -27,6 +27,7 @@ for (const [signal, number] of [
   });
 }
 
+process.stdout.on('error', () => {}); // whoever read it has seen enough; what was begun is still done in order
 const screen = createScreen(process.stdout, process.env);
 try {
   await main(parseOptions(process.argv.slice(2), ROOT), screen);
@@ -62,7 +63,7 @@ async function once(options: DemoOptions, layout: Layout, out: Screen): Promise<
     for (const each of await endPrograms(layout)) out.line(`  ended ${each}, left by a demo that was killed`);
   }
   if (existsSync(layout.config)) {
-    for (const old of [layout.demoFile, layout.state, layout.broker, layout.logs])
+    for (const old of [layout.demoFile, layout.transportUrl, layout.state, layout.broker, layout.logs])
       await rm(old, { recursive: true, force: true });
   }
   out.heading('Broker and daemon start');
@@ -135,5 +136,5 @@ function common(layout: Layout, out: Screen) {
 }
 
 function stateFlag(options: DemoOptions): string {
-  return options.dir === join(ROOT, '.demo') ? '' : ` --state ${options.dir}`;
+  return options.dir === join(ROOT, '.demo') ? '' : ` --state ${quoted(options.dir)}`;
 }

@@ -109,6 +109,7 @@ export function nextSteps(layout: Layout, programs: Programs, state: string): re
   ];
 }
 
-function quoted(text: string): string {
+/** A word of a shell line. */
+export function quoted(text: string): string {
   return /^[\w./=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -21,7 +21,13 @@ export async function startPlatform(url: string, screen: Screen, signal: AbortSi
   const heard = new Set<string>();
   let tell = (): void => {};
   const transport = createTransport({ url, connectionName: SERVER });
-  const show = (text: string): void => screen.line(`  ${screen.paint('cyan', '<- report')}  ${text}`);
+  const last = new Map<string, string>();
+  /** Reports that say nothing new to a reader, of a step or a generation, are not shown. */
+  const show = (about: string, text: string): void => {
+    if (last.get(about) === text) return;
+    last.set(about, text);
+    screen.line(`  ${screen.paint('cyan', '<- report')}  ${text}`);
+  };
   const server = createRpcServer({
     transport,
     exchange: NODE.exchange,
@@ -34,12 +40,13 @@ export async function startPlatform(url: string, screen: Screen, signal: AbortSi
           async report_node_status(args) {
             const { hostname, ready, host_power, used_cpu, total_cpu } = args as unknown as NodeStatus;
             show(
+              'node',
               `node ${hostname}: ${ready ? 'ready' : 'not ready'}, host ${host_power}, CPUs ${used_cpu}/${total_cpu}`,
             );
           },
           async report_instance_status(args) {
             const { uuid, name, state, status, task } = args as unknown as Instance;
-            show(`instance ${name}: ${state} (${status})${task === null ? '' : `, ${task.kind} runs`}`);
+            show(uuid, `instance ${name}: ${state} (${status})${task === null ? '' : `, ${task.kind} runs`}`);
             heard.add(`${uuid} ${state}`);
             tell();
           },
