@@ -72,6 +72,8 @@ export interface DoomedFunction {
 /** Input of `destroy`: everything of the instance that the store knows when the destroy starts. */
 export interface DestroyInput {
   readonly instance: InstanceId;
+  /** Whether the host is the instance's: only then may its power be touched. One that failed to build gave it back. */
+  readonly ownsHost: boolean;
   readonly functions: readonly DoomedFunction[];
 }
 

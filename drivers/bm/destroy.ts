@@ -5,15 +5,15 @@ import { takeDownDisk } from './disk-steps.ts';
 import { type Device, unplugStep } from './function-steps.ts';
 import { takeDownNic } from './nic-steps.ts';
 import type { BmParts } from './parts.ts';
-import { hostOffStep } from './power-steps.ts';
+import { hostKeepStep, hostOffStep } from './power-steps.ts';
 
 /**
- * The plan of `destroy`: first, and for good, the power; then the boot disk is taken from the host's sight, so that
+ * The plan of `destroy`: first, and for good, the power, where the host is the instance's; then the boot disk is taken from the host's sight, so that
  * the hardware says that the instance is no more whole; then every other device; behind its unplug each goes by
  * itself. Every step takes "not there" for done: an instance may be half made.
  */
 export function destroyPlan(parts: BmParts, input: DestroyInput): Plan {
-  const off = hostOffStep(parts, []);
+  const off = input.ownsHost ? hostOffStep(parts, []) : hostKeepStep(parts);
   const { unplugMs } = parts.deadlines;
   const doomed = input.functions.map((each) => ({ ...each, device: deviceOf(each) }));
   const bootUnplugs = doomed

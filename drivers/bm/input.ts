@@ -63,6 +63,7 @@ export function readDestroyInput(input: JsonObject): DestroyInput {
   const fields = fieldsOf(input, 'input');
   return {
     instance: asId<InstanceId>(fields.text('instance')),
+    ownsHost: fields.flag('ownsHost'),
     functions: fields.list('functions').map(readDoomed),
   };
 }

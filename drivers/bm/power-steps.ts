@@ -23,6 +23,17 @@ export function hostOffStep(parts: BmParts, after: readonly string[]): Step {
   };
 }
 
+/** `host:keep`: leaves the power alone, since the host is another's. Stands where `host:off` would. */
+export function hostKeepStep(parts: BmParts): Step {
+  return {
+    name: 'host:keep',
+    after: [],
+    deadlineMs: parts.deadlines.recordMs,
+    retry: stepRetry,
+    run: async () => ({}),
+  };
+}
+
 /**
  * `host:soft-off`: asks the host to go off and waits `softTimeoutMs`. A host that takes no notice is no failure: the
  * output's `off` says how it went, and `host:off` comes behind.

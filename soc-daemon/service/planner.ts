@@ -7,13 +7,14 @@ import type { NodeStore } from '../../core/ports/node-store.ts';
 import type { RecordChange } from '../../core/records.ts';
 import type { FunctionId, InstanceId, JsonObject } from '../../core/units.ts';
 
-type Rows = Pick<NodeStore, 'functions' | 'bindings'>;
+type Rows = Pick<NodeStore, 'functions' | 'bindings' | 'getInstance'>;
 
 /** Everything of an instance that the store knows, whole or half made. */
 function doomed(rows: Rows, instance: InstanceId): DestroyInput {
   const roles = new Map(rows.functions(instance).map((each) => [each.id, each.role]));
   return {
     instance,
+    ownsHost: rows.getInstance(instance)?.claimed ?? false,
     functions: rows.bindings(instance).map((binding) => ({
       functionId: binding.functionId,
       role: roles.get(binding.functionId) ?? (binding.kind === 'port' ? 'nic' : binding.boot ? 'boot' : 'disk'),
@@ -25,7 +26,7 @@ function doomed(rows: Rows, instance: InstanceId): DestroyInput {
 }
 
 /** The function that an instance starts from. */
-export function bootFunction(rows: Rows, instance: InstanceId): FunctionId | null {
+export function bootFunction(rows: Pick<NodeStore, 'bindings'>, instance: InstanceId): FunctionId | null {
   return rows.bindings(instance).find((binding) => binding.boot)?.functionId ?? null;
 }
 

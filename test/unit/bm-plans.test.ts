@@ -249,7 +249,7 @@ it('destroys from any point of a build: host off first, boot disk from sight fir
             madeForInstance: port || held.has(`volume:${key}`),
           };
         });
-      const plan = driver.plan(operation('destroy'), { instance: 'i', functions });
+      const plan = driver.plan(operation('destroy'), { instance: 'i', ownsHost: true, functions });
       checkPlan(plan);
       await run(plan, rows, plan.steps.length, 2, false);
       expect(calls[0]).toBe('off');

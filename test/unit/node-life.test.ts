@@ -1,0 +1,161 @@
+/** The whole daemon, all but its sockets, on a simulated world. */
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Args, MutatingMethod } from '../../core/ports/compute-service.ts';
+import { checkWorld } from '../../drivers/sim/invariants.ts';
+import { createSimWorld, type SimWorld } from '../../drivers/sim/world.ts';
+import { memoryWorldStore } from '../../drivers/sim/world-store.ts';
+import { systemClock } from '../../kit/clock.ts';
+import { systemRandom } from '../../kit/random.ts';
+import type { Operation } from '../../schemas/generated/operation.ts';
+import { type SimNode, startSimNode } from '../support/sim-node.ts';
+
+const caller = { by: 'test' };
+const nodes: SimNode[] = [];
+
+afterEach(async () => {
+  await Promise.all(nodes.splice(0).map((node) => node.stop()));
+});
+
+function createWorld(): SimWorld {
+  return createSimWorld({
+    clock: systemClock,
+    random: systemRandom,
+    store: memoryWorldStore(),
+    options: { volumes: { v1: { size_bytes: 1e9 }, v2: { size_bytes: 1e9 } } },
+  });
+}
+
+async function startNode(world = createWorld()): Promise<{ node: SimNode; world: SimWorld }> {
+  const node = await startSimNode({ world });
+  nodes.push(node);
+  return { node, world };
+}
+
+async function carryOut<Method extends MutatingMethod>(
+  node: SimNode,
+  method: Method,
+  args: Args<Method>,
+): Promise<Operation> {
+  const { id } = await node.service.submit(method, args, caller);
+  return node.service.waitForEnd(id);
+}
+
+const request = { name: 'one', image: 'demo', flavor: '4c8g', networks: [{ subnet: 'net1' }] };
+
+describe('node', () => {
+  it('leaves the host to its instance when one that failed to build is destroyed', async () => {
+    const { node, world } = await startNode();
+    world.faults.order({ port: 'snic', method: 'ensureFunction', kind: 'fail-once', code: 'hardware' });
+    const failed = await carryOut(node, 'build_and_run_instance', request);
+    expect(failed).toMatchObject({ state: 'failed', error: { code: 'hardware' } });
+    expect(node.service.getInstance(failed.instance)).toMatchObject({ state: 'error', todo: { code: 'hardware' } });
+    const built = await carryOut(node, 'build_and_run_instance', request);
+    expect(built.state).toBe('succeeded');
+    const destroyed = await carryOut(node, 'destroy_instance', { uuid: failed.instance });
+    expect(destroyed.state).toBe('succeeded');
+    expect(world.host.row().power).toBe('on');
+    expect(node.service.getInstance(built.instance).state).toBe('active');
+    expect(checkWorld(world)).toEqual([]);
+  });
+
+  it('refuses a second instance, an unknown flavor, a volume that is not there', async () => {
+    const { node } = await startNode();
+    const built = await carryOut(node, 'build_and_run_instance', request);
+    const submit = (more: object) => node.service.submit('build_and_run_instance', { ...request, ...more }, caller);
+    await expect(submit({})).rejects.toMatchObject({ code: 'conflict', details: { instance: built.instance } });
+    await expect(submit({ flavor: 'huge' })).rejects.toMatchObject({ code: 'not_found', field: 'flavor' });
+    await expect(submit({ flavor: '999c1g' })).rejects.toMatchObject({ code: 'exhausted', field: 'flavor' });
+    await expect(submit({ volumes: [{ volume_id: 'none' }] })).rejects.toMatchObject({
+      code: 'not_found',
+      field: 'volumes[0].volume_id',
+    });
+    await expect(submit({ networks: [{ subnet: 'none' }] })).rejects.toMatchObject({
+      code: 'not_found',
+      field: 'networks[0].subnet',
+    });
+    expect(node.service.listInstances({}).instances).toHaveLength(1);
+  });
+
+  it('answers the first operation when the same request comes again, and names what differs when it does not', async () => {
+    const { node } = await startNode();
+    const uuid = '7d9a4c3e-3f0e-4a52-9d3f-0c2f8f3f8a11';
+    const [first, second] = await Promise.all([
+      node.service.submit('build_and_run_instance', { ...request, uuid }, caller),
+      node.service.submit('build_and_run_instance', { ...request, uuid }, caller),
+    ]);
+    expect(second.id).toBe(first.id);
+    await expect(
+      node.service.submit('build_and_run_instance', { ...request, uuid, name: 'two' }, caller),
+    ).rejects.toMatchObject({ code: 'conflict', field: 'name', details: { operation: first.id } });
+    await node.service.waitForEnd(first.id);
+    const volume = { uuid, volume: { volume_id: 'v1' }, request_id: 'r1' };
+    const attached = await carryOut(node, 'attach_volume', volume);
+    expect(attached.state).toBe('succeeded');
+    expect((await node.service.submit('attach_volume', volume, caller)).id).toBe(attached.id);
+    await expect(node.service.submit('attach_volume', { ...volume, request_id: 'r2' }, caller)).rejects.toMatchObject({
+      code: 'conflict',
+      field: 'volume.volume_id',
+    });
+  });
+
+  it('lets a destroy overtake a build, and takes everything back', async () => {
+    const { node, world } = await startNode();
+    world.faults.order({ port: 'volume', method: 'connect', kind: 'hang', times: 1 });
+    const hanging = new Promise<void>((resolve) => {
+      node.service.subscribe(({ data }) => {
+        const steps = 'steps' in data ? data.steps : [];
+        if (steps.some(({ name, phase }) => name.startsWith('disk:connect') && phase === 'doing')) resolve();
+      });
+    });
+    const build = await node.service.submit('build_and_run_instance', request, caller);
+    await hanging;
+    const destroyed = await carryOut(node, 'destroy_instance', { uuid: build.instance });
+    expect(destroyed.state).toBe('succeeded');
+    expect(node.service.getOperation(build.id).state).toBe('cancelled');
+    expect(node.service.getInstance(build.instance).state).toBe('deleted');
+    expect(node.service.listFunctions()).toEqual([]);
+    expect(checkWorld(world)).toEqual([]);
+    expect((await carryOut(node, 'build_and_run_instance', request)).state).toBe('succeeded');
+  });
+
+  it('sees its user shut the host down and start it', async () => {
+    const { node, world } = await startNode();
+    const { instance } = await carryOut(node, 'build_and_run_instance', request);
+    world.host.shutDownByUser();
+    await node.daemon.reconcile();
+    expect(node.service.getInstance(instance)).toMatchObject({ state: 'stopped', status: 'down' });
+    world.host.powerOnByHand();
+    await node.daemon.reconcile();
+    expect(node.service.getInstance(instance)).toMatchObject({ state: 'active', status: 'up' });
+  });
+
+  it('makes again what the storage target forgot', async () => {
+    const { node, world } = await startNode();
+    await carryOut(node, 'build_and_run_instance', { ...request, volumes: [{ volume_id: 'v1' }] });
+    const before = (await world.storage.list()).map((each) => each.functionId).sort();
+    world.restartPeer('storage');
+    expect(await world.storage.list()).toEqual([]);
+    await node.daemon.reconcile();
+    expect((await world.storage.list()).map((each) => each.functionId).sort()).toEqual(before);
+    expect(checkWorld(world)).toEqual([]);
+  });
+
+  it('readopts a running instance after the store is lost', async () => {
+    const { node, world } = await startNode();
+    const built = await carryOut(node, 'build_and_run_instance', request);
+    const before = node.service.getInstance(built.instance);
+    const { uuid } = node.service.nodeStatus();
+    nodes.splice(0);
+    await node.stop();
+    const { node: next } = await startNode(world);
+    expect(next.service.nodeStatus()).toMatchObject({ uuid, ready: true });
+    const after = next.service.getInstance(built.instance);
+    expect(after).toMatchObject({ name: before.name, state: 'active', flavor: before.flavor });
+    expect(after.interfaces.map(({ mac, ips }) => ({ mac, ips }))).toEqual(
+      before.interfaces.map(({ mac, ips }) => ({ mac, ips })),
+    );
+    expect((await carryOut(next, 'destroy_instance', { uuid: built.instance })).state).toBe('succeeded');
+    expect(await world.snic.listFunctions()).toEqual([]);
+    expect(checkWorld(world)).toEqual([]);
+  });
+});
