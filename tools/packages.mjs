@@ -18,6 +18,23 @@ export const APT_PACKAGES = [
     for: ['test'],
   },
   { name: 'systemd', why: 'systemd-analyze verify checks the units', for: ['test'] },
+  {
+    name: 'openvswitch-switch',
+    why: 'ovsdb-server and ovs-vsctl, the real peer of ovsdb-client; private ones are started, never the system service',
+    for: ['test'],
+    service: 'openvswitch-switch.service',
+  },
+  { name: 'python3-openvswitch', why: "Python's OVSDB client, the peer of a benchmark", for: ['test'] },
+  {
+    name: 'openipmi',
+    why: 'ipmi_sim, a simulated BMC: the real peer of node-ipmi',
+    for: ['test'],
+    service: 'openipmi.service',
+  },
+  { name: 'ipmitool', why: 'what node-ipmi is compared with', for: ['test'] },
+  { name: 'qemu-system-x86', why: 'the real peer of qmp-client', for: ['test'] },
+  { name: 'qemu-utils', why: 'qemu-img and qemu-storage-daemon, a peer of qmp-client', for: ['test'] },
+  { name: 'python3-sushy', why: 'a stock Redfish client that must see what redfish-client sees', for: ['test'] },
   { name: 'openssl', why: 'makes the throw-away certificates of the TLS tests', for: ['test'] },
 ];
 
