@@ -156,6 +156,23 @@ describe('a kept demo', () => {
   );
 
   it(
+    'starts a broker that was killed on its old port, and the node finds it',
+    async () => {
+      const document = documentOf(second);
+      const pid = document.pids.rabbitmq ?? 0;
+      process.kill(pid, 'SIGKILL');
+      await until('the end of the broker', async () => (startTime(pid) === undefined ? true : undefined));
+      const revived = await demo('--keep', '--state', second);
+      expect(revived.status, revived.output).toBe(0);
+      const after = documentOf(second);
+      expect(after.transport_url).toBe(document.transport_url);
+      expect(after.pids['soc-daemon']).toBe(document.pids['soc-daemon']);
+      expect((await platform<NodeStatus>(after, 'report_node_status', {})).hostname).toBe(document.hostname);
+    },
+    LIMIT,
+  );
+
+  it(
     'ends what it lists with --down, and leaves the one beside it alone',
     async () => {
       const pids = Object.values(documentOf(first).pids);

@@ -1,5 +1,6 @@
 /** The node as a platform drives it: over AMQP, or over REST where there is no broker. */
-import { createRpcClient, createTransport } from 'oslo-messaging';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createRpcClient, createTransport, MessagingError } from 'oslo-messaging';
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
@@ -52,6 +53,27 @@ export function amqpNode(url: string): NodeClient {
       await transport.close();
     },
   };
+}
+
+/** Waits until the node answers through the broker: it may be ready before it has found it. @throws the last failure */
+export async function waitForAmqp(url: string, signal: AbortSignal): Promise<void> {
+  const transport = createTransport({ url, connectionName: 'demo platform' });
+  const client = createRpcClient({ transport, exchange: NODE.exchange, topic: 'compute', server: NODE.hostname });
+  const deadline = performance.now() + 30_000;
+  try {
+    for (;;) {
+      try {
+        await client.call('report_node_status', {}, { mandatory: true, timeoutMs: 5000, signal });
+        return;
+      } catch (error) {
+        if (!(error instanceof MessagingError) || performance.now() > deadline) throw error;
+        await sleep(50, undefined, { signal });
+      }
+    }
+  } finally {
+    await client.close();
+    await transport.close();
+  }
 }
 
 /** What the REST interface alone shows. */

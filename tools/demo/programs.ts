@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { findRabbitServer, readBroker, startBroker } from '../rabbitmq.ts';
 import { DemoError } from './demo-error.ts';
 import { type Layout, makeDirectories, writeConfig } from './layout.ts';
-import { restNode } from './node-client.ts';
+import { restNode, waitForAmqp } from './node-client.ts';
 import { endProcess, isAlive, type ProcessRecord, readProcesses, recordProcess } from './processes.ts';
 import type { Screen } from './screen.ts';
 
@@ -55,6 +55,7 @@ export async function startPrograms(options: StartOptions): Promise<Programs> {
     pids['soc-daemon'] = await startDaemon(options);
     started.unshift('soc-daemon');
   }
+  if (transportUrl !== null) await waitForAmqp(transportUrl, options.signal);
   return { transportUrl, pids, started };
 }
 
