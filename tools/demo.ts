@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DemoError } from './demo/demo-error.ts';
 import { forgetDemo, nextSteps, quoted, readDemo, showResumed, writeDemo } from './demo/keep.ts';
-import { type Layout, layoutOf } from './demo/layout.ts';
+import { isDemoDirectory, type Layout, layoutOf } from './demo/layout.ts';
 import { claim } from './demo/lock.ts';
 import { restNode } from './demo/node-client.ts';
 import { type DemoOptions, HELP, parseOptions } from './demo/options.ts';
@@ -62,7 +62,7 @@ async function once(options: DemoOptions, layout: Layout, out: Screen): Promise<
     }
     for (const each of await endPrograms(layout)) out.line(`  ended ${each}, left by a demo that was killed`);
   }
-  if (existsSync(layout.config)) {
+  if (await isDemoDirectory(layout)) {
     for (const old of [layout.demoFile, layout.transportUrl, layout.state, layout.broker, layout.logs])
       await rm(old, { recursive: true, force: true });
   }
@@ -83,6 +83,7 @@ async function once(options: DemoOptions, layout: Layout, out: Screen): Promise<
 
 /** Starts what does not run, and leaves all of it running. */
 async function keep(options: DemoOptions, layout: Layout, out: Screen): Promise<void> {
+  await isDemoDirectory(layout);
   const before = await readDemo(layout);
   const broker = before === undefined ? options.broker : before.transport_url !== null;
   const since = Date.now();

@@ -1,7 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { transitions } from '../../core/instance-state.ts';
+import { loadConfig } from '../../kit/config.ts';
 import { GENERATED, renewed } from '../../tools/generate-diagrams.ts';
 import { ROOT } from '../architecture/project-files.ts';
 
@@ -26,4 +28,19 @@ describe('generated parts of the documents', () => {
     for (const state of states) if (state !== 'same') expect(diagram).toContain(`${state} `);
     for (const kind of Object.keys(transitions)) expect(text).toContain(`| \`${kind}\` |`);
   });
+});
+
+it('the configuration that docs/operator.md shows is valid', () => {
+  const text = readFileSync(join(ROOT, 'docs/operator.md'), 'utf8');
+  const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(text) ?? [];
+  const dir = mkdtempSync(join(tmpdir(), 'docs-config-'));
+  try {
+    const file = join(dir, 'soc-daemon.yaml');
+    writeFileSync(file, example);
+    expect(loadConfig(file).node.hostname).toBe('compute-1');
+    writeFileSync(file, `${example}\nunknown: 1\n`);
+    expect(() => loadConfig(file)).toThrow('unknown');
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 });

@@ -1,7 +1,7 @@
 /** The demo as people and programs outside use it: kept, driven by stock oslo.messaging, killed, revived, taken down. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -231,6 +231,21 @@ describe('a plain demo', () => {
     },
     LIMIT,
   );
+
+  it('keeps out of a directory that holds something else', async () => {
+    const other = mkdtempSync(join(tmpdir(), 'demo-other-'));
+    try {
+      writeFileSync(join(other, 'state'), 'precious');
+      for (const keep of [[], ['--keep']]) {
+        const { status, output } = await demo(...keep, '--no-broker', '--state', other);
+        expect(status).toBe(1);
+        expect(output).toContain('something else');
+      }
+      expect(readdirSync(other)).toEqual(['state']);
+    } finally {
+      rmSync(other, { recursive: true, force: true });
+    }
+  });
 
   it(
     'ends its processes when it is interrupted',

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { SocDaemonConfig } from '../../schemas/generated/config.ts';
 import { DemoError } from './demo-error.ts';
@@ -11,6 +12,8 @@ export interface Layout {
   readonly dir: string;
   /** What an outside program needs to drive the node; there only while the demo is kept. */
   readonly demoFile: string;
+  /** Says that the directory is a demo's. */
+  readonly markFile: string;
   /** Pids with their start times. */
   readonly processFile: string;
   /** Held by a running demo. */
@@ -45,6 +48,7 @@ export function layoutOf(dir: string): Layout {
   return {
     dir,
     demoFile: join(dir, 'demo.json'),
+    markFile: join(dir, '.dpu-compute-demo'),
     processFile: join(dir, 'processes.json'),
     lockFile: join(dir, 'demo.lock'),
     config: join(dir, 'soc-daemon.yaml'),
@@ -57,12 +61,22 @@ export function layoutOf(dir: string): Layout {
   };
 }
 
+/** Whether an earlier demo had this directory; a new or empty one is nobody's. @throws DemoError where it is something else's */
+export async function isDemoDirectory(layout: Layout): Promise<boolean> {
+  if (existsSync(layout.markFile)) return true;
+  const lock = basename(layout.lockFile);
+  const others = existsSync(layout.dir) ? (await readdir(layout.dir)).filter((name) => !name.startsWith(lock)) : [];
+  if (others.length === 0) return false;
+  throw new DemoError(`${layout.dir} holds something else than a demo: name a new or empty directory with --state DIR`);
+}
+
 /** Makes the directories, for our eyes only. @throws DemoError where one belongs to somebody else */
 export async function makeDirectories(layout: Layout): Promise<void> {
   for (const dir of [layout.dir, layout.state, layout.logs, join(layout.socket, '..')]) {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     if ((await stat(dir)).uid !== process.getuid?.()) throw new DemoError(`${dir} belongs to another user`);
   }
+  await writePrivately(layout.markFile, 'The state of a demo of dpu-compute; `npm run demo -- --help`.\n');
 }
 
 /** Writes the daemon's configuration; without a transport URL it gets no broker. */

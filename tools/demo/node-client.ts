@@ -6,6 +6,7 @@ import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
 import type { BindingList, FunctionList } from '../../schemas/generated/rest.ts';
 import { createClient } from '../../soc-daemon/cli/client.ts';
+import { DemoError } from './demo-error.ts';
 import { NODE } from './layout.ts';
 
 /** A build, in the words of the RPC and of REST. */
@@ -55,7 +56,7 @@ export function amqpNode(url: string): NodeClient {
   };
 }
 
-/** Waits until the node answers through the broker: it may be ready before it has found it. @throws the last failure */
+/** Waits until the node answers through the broker: it may be ready before it has found it. @throws DemoError */
 export async function waitForAmqp(url: string, signal: AbortSignal): Promise<void> {
   const transport = createTransport({ url, connectionName: 'demo platform' });
   const client = createRpcClient({ transport, exchange: NODE.exchange, topic: 'compute', server: NODE.hostname });
@@ -66,7 +67,8 @@ export async function waitForAmqp(url: string, signal: AbortSignal): Promise<voi
         await client.call('report_node_status', {}, { mandatory: true, timeoutMs: 5000, signal });
         return;
       } catch (error) {
-        if (!(error instanceof MessagingError) || performance.now() > deadline) throw error;
+        if (!(error instanceof MessagingError)) throw error;
+        if (performance.now() > deadline) throw new DemoError('the node does not answer through the broker');
         await sleep(50, undefined, { signal });
       }
     }
