@@ -37,6 +37,8 @@ export interface SimNodeOptions {
   readonly log?: Log;
   readonly hostname?: string;
   readonly store?: Partial<Omit<StoreOptions, 'file' | 'clock'>>;
+  /** Puts something between the daemon and its store: a death in the middle, a fault. */
+  readonly wrapStore?: (store: NodeStore) => NodeStore;
   readonly adapters?: (service: ComputeService, store: NodeStore) => readonly PlatformAdapter[];
   readonly subnets?: Readonly<Record<string, CatalogueSubnet>>;
   readonly maxConcurrent?: number;
@@ -55,7 +57,7 @@ export const testSubnets = { net1: { cidr: '10.9.0.0/24', mac_prefix: 'fa:16:3e'
 export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
   const { world, clock = systemClock, random = systemRandom, log = silentLog } = options;
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'sim-node-'));
-  const store = await openStore({
+  const opened = await openStore({
     key: testKey,
     mode: 'inline',
     durability: 'off',
@@ -64,6 +66,7 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
     file: join(dir, 'soc-daemon.db'),
     clock,
   });
+  const store = options.wrapStore?.(opened) ?? opened;
   const connection = world.connect();
   const { snic, network: binder, storage, volumes, power } = connection;
   const identity = await settleIdentity({
