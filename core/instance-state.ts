@@ -85,7 +85,7 @@ export const transitions: Readonly<Record<OperationKind, Transition>> = {
   create_snapshot: { ...unchanged, from: ['active', 'stopped', 'paused'] },
   reset_admin_password: { ...unchanged, from: ['active'] },
   set_interface_qos: { ...unchanged, from: ['active', 'stopped', 'paused'] },
-  prepare_migration: { ...unchanged, from: ['active', 'stopped'], during: 'migrating', failed: 'same' },
+  prepare_migration: { ...unchanged, from: ['active', 'stopped'], succeeded: 'migrating' },
   finish_migration: { ...unchanged, from: ['migrating'], succeeded: 'deleted' },
   abort_migration: { ...unchanged, from: ['migrating'], succeeded: 'active' },
 };
