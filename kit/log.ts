@@ -14,6 +14,9 @@ const redacted = [
   'transport_url',
 ];
 
+/** How far down a chain of causes is told. */
+const maxCauses = 8;
+
 /** A log of one JSON line an event, on the standard error stream. */
 export function createLog(level: 'debug' | 'info' | 'warn' | 'error', service: string, fd = 2): Log {
   const logger = pino(
@@ -52,17 +55,32 @@ function shown(fields: LogFields): Record<string, unknown> {
   );
 }
 
+/** A URL's user and password, wherever a lower error repeats the URL. */
+const userInfo = /(:\/\/)[^\s/@]+@/g;
+
 function shownError(error: Error): Record<string, unknown> {
-  const causes: string[] = [];
+  const message = withoutSecrets(error.message);
+  const said = new Set([message]);
   let cause = error.cause;
-  while (cause instanceof Error && causes.length < 8) {
-    causes.push(cause.message);
+  for (let depth = 0; depth < maxCauses && cause instanceof Error; depth += 1) {
+    said.add(withoutSecrets(cause.message));
     cause = cause.cause;
   }
+  const [, ...causes] = said;
+  const code = codeOf(error);
   return {
-    ...(error instanceof DpuError ? { code: error.code } : { name: error.name }),
-    message: error.message,
+    ...(error instanceof DpuError ? {} : { name: error.name }),
+    ...(code === undefined ? {} : { code }),
+    message,
     ...(error instanceof DpuError && error.field !== undefined ? { field: error.field } : {}),
     ...(causes.length === 0 ? {} : { causes }),
   };
+}
+
+function codeOf(error: Error): string | undefined {
+  return 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+function withoutSecrets(text: string): string {
+  return text.replaceAll(userInfo, '$1***@');
 }
