@@ -8,11 +8,17 @@ export interface SocDaemonConfig {
    * What is beneath the ports.
    */
   profile: 'sim';
+  /**
+   * Who the node is.
+   */
   node: {
     /**
      * The node's identity towards the platform; stored at first start, a later mismatch refuses to start.
      */
     hostname: string;
+    /**
+     * What instances are: bare metal.
+     */
     type?: 'BM';
     /**
      * Only for a node whose identity is known from elsewhere; otherwise made at first start.
@@ -23,6 +29,9 @@ export interface SocDaemonConfig {
    * The store and the lock; absolute, or relative to this file.
    */
   state_dir: string;
+  /**
+   * Where secrets are sealed.
+   */
   store?: {
     /**
      * 32 bytes, hex, mode 0600: seals secrets in the store. Default: the systemd credential `store-key`, else `store.key` in state_dir, made at first start.
@@ -37,30 +46,90 @@ export interface SocDaemonConfig {
      * A 0600 file with oslo.messaging's transport_url. Default: the systemd credential `transport-url`.
      */
     transport_url_file?: string;
+    /**
+     * The control exchange.
+     */
     exchange?: string;
+    /**
+     * Requests come to this topic, and to `<topic>.<hostname>`.
+     */
     topic?: string;
+    /**
+     * Reports go to this topic.
+     */
     platform_topic?: string;
+    /**
+     * oslo.messaging's `amqp_durable_queues`; must equal the platform's.
+     */
     durable_queues?: boolean;
+    /**
+     * oslo.messaging's `amqp_auto_delete`; must equal the platform's.
+     */
     auto_delete?: boolean;
+    /**
+     * oslo.messaging's `rabbit_quorum_queue`; must equal the platform's.
+     */
     quorum_queues?: boolean;
+    /**
+     * Life of unused reply and fanout queues, in seconds.
+     */
     transient_queues_ttl_s?: number;
+    /**
+     * AMQP heartbeat, in seconds.
+     */
     heartbeat_s?: number;
+    /**
+     * Requests that are delivered and not yet acknowledged, at most.
+     */
     prefetch?: number;
+    /**
+     * A larger message is dropped.
+     */
     max_body_bytes?: number;
   };
+  /**
+   * The REST interface.
+   */
   rest?: {
     /**
      * Path of the unix socket. Default: `rest.sock` in state_dir.
      */
     socket?: string;
+    /**
+     * Mode of the socket, octal: who may open it may do everything.
+     */
     socket_mode?: string;
+    /**
+     * A larger body is refused.
+     */
     max_body_bytes?: number;
+    /**
+     * For each client address; the unix socket counts as one.
+     */
     requests_per_second?: number;
+    /**
+     * For one request, in milliseconds.
+     */
     request_timeout_ms?: number;
+    /**
+     * REST on TCP too; only with TLS and a token.
+     */
     tcp?: {
+      /**
+       * Address to listen on.
+       */
       host?: string;
+      /**
+       * 0: any free one.
+       */
       port: number;
+      /**
+       * PEM: the certificate and its chain.
+       */
       cert_file: string;
+      /**
+       * PEM, mode 0600.
+       */
       key_file: string;
       /**
        * 0600; its first line is the bearer token.
@@ -68,21 +137,57 @@ export interface SocDaemonConfig {
       token_file: string;
     };
   };
+  /**
+   * How operations run.
+   */
   operations?: {
+    /**
+     * Operations at once; the others wait.
+     */
     max_concurrent?: number;
+    /**
+     * How long a stop lets steps under way end, in milliseconds.
+     */
     drain_ms?: number;
   };
+  /**
+   * What the platform is told.
+   */
   reports?: {
+    /**
+     * The node's status is sent on change, and so often, in seconds.
+     */
     interval_s?: number;
   };
+  /**
+   * Comparing peers and store.
+   */
   reconcile?: {
+    /**
+     * Seconds from one pass to the next.
+     */
     interval_s?: number;
   };
+  /**
+   * What is kept of what is over.
+   */
   retention?: {
+    /**
+     * Ended operations, deleted instances and audit lines older than this go.
+     */
     days?: number;
+    /**
+     * Ended operations above this number go, oldest first.
+     */
     max_operations?: number;
   };
+  /**
+   * What stands in where there is no OpenStack.
+   */
   catalogue?: {
+    /**
+     * Name -> sizes.
+     */
     flavors?: {
       [k: string]: {
         vcpus: number;
@@ -90,21 +195,36 @@ export interface SocDaemonConfig {
         root_gib?: number;
       };
     };
+    /**
+     * Name -> addresses that are given out.
+     */
     subnets?: {
       [k: string]: {
         /**
          * IPv4, e.g. 10.0.0.0/24
          */
         cidr: string;
+        /**
+         * Never given out; the first address unless told.
+         */
         gateway?: string;
+        /**
+         * Addresses that are given out; all of them unless told.
+         */
         pool?: {
           first: string;
           last: string;
         };
+        /**
+         * First three bytes of the MACs that are made.
+         */
         mac_prefix?: string;
       };
     };
   };
+  /**
+   * The simulated hardware of profile `sim`.
+   */
   sim?: {
     /**
      * Where the simulated hardware lives, so that it outlives the daemon. Default: `world.db` in state_dir.
@@ -114,18 +234,42 @@ export interface SocDaemonConfig {
      * How long each effect takes.
      */
     latency_ms?: number;
+    /**
+     * Model of the card.
+     */
     model?: string;
+    /**
+     * Functions that the card can have.
+     */
     functions?: number;
+    /**
+     * The simulated host.
+     */
     host?: {
+      /**
+       * CPUs.
+       */
       cpus?: number;
+      /**
+       * Memory, in MiB.
+       */
       memory_mib?: number;
+      /**
+       * Serial number.
+       */
       serial_number?: string;
     };
+    /**
+     * Name -> image that volumes can be made from.
+     */
     images?: {
       [k: string]: {
         size_bytes: number;
       };
     };
+    /**
+     * Id -> volume that exists.
+     */
     volumes?: {
       [k: string]: {
         size_bytes: number;
@@ -133,7 +277,13 @@ export interface SocDaemonConfig {
       };
     };
   };
+  /**
+   * The log: JSON lines on the standard error stream.
+   */
   log?: {
+    /**
+     * Least level that is written.
+     */
     level?: 'debug' | 'info' | 'warn' | 'error';
   };
 }
