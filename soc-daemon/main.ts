@@ -79,7 +79,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     options: config.sim,
   });
   const { snic, network: binder, storage, volumes, power } = world;
-  const identity = await settleIdentity({ store, snic, random, log, configured: config.node });
+  const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node });
   const networks = createSubnetService(
     store,
     Object.fromEntries(

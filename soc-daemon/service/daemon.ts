@@ -93,6 +93,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     monitor,
     gate,
     log,
+    clock,
   });
   const service = createComputeService({
     store,
@@ -101,6 +102,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     monitor,
     events,
     random,
+    clock,
     flavors: parts.flavors,
     volumes: peers.volumes,
     networks: peers.networks,

@@ -1,9 +1,11 @@
 import { DpuError, hasCode } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { NodeIdentity, NodeStore } from '../../core/ports/node-store.ts';
 import type { Random } from '../../core/ports/random.ts';
 import type { SnicController } from '../../core/ports/snic-controller.ts';
 import { asId, type NodeId } from '../../core/units.ts';
+import { patienceMs, within } from './within.ts';
 
 /** What the configuration says of the node. */
 export interface ConfiguredIdentity {
@@ -20,6 +22,7 @@ export async function settleIdentity(parts: {
   readonly store: Pick<NodeStore, 'identity' | 'setIdentity'>;
   readonly snic: SnicController;
   readonly random: Random;
+  readonly clock: Clock;
   readonly log: Log;
   readonly configured: ConfiguredIdentity;
 }): Promise<NodeIdentity> {
@@ -37,7 +40,7 @@ export async function settleIdentity(parts: {
     }
     return known;
   }
-  const uuid = configured.uuid ?? (await uuidOfMarks(parts.snic, log)) ?? parts.random.uuid();
+  const uuid = configured.uuid ?? (await uuidOfMarks(parts.snic, parts.clock, log)) ?? parts.random.uuid();
   const identity: NodeIdentity = { uuid: asId<NodeId>(uuid), hostname: configured.hostname };
   await store.setIdentity(identity);
   log.info('node has its identity', { uuid, hostname: identity.hostname });
@@ -45,10 +48,11 @@ export async function settleIdentity(parts: {
 }
 
 /** The one node that the card's marks name. */
-async function uuidOfMarks(snic: SnicController, log: Log): Promise<NodeId | null> {
+async function uuidOfMarks(snic: SnicController, clock: Clock, log: Log): Promise<NodeId | null> {
   let owners: Set<NodeId>;
   try {
-    owners = new Set((await snic.listFunctions()).flatMap((each) => each.mark?.node ?? []));
+    const functions = await within(clock, patienceMs.ask, (signal) => snic.listFunctions(signal));
+    owners = new Set(functions.flatMap((each) => each.mark?.node ?? []));
   } catch (error) {
     if (hasCode(error, 'unavailable') || hasCode(error, 'timeout')) {
       throw new DpuError('unavailable', 'a first start must see the card, which may carry the marks of this node', {

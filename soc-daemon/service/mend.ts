@@ -18,36 +18,36 @@ export interface MendParts {
 }
 
 /** Does one piece of work; each may be done again. @throws DpuError as the ports do. */
-export async function mend(parts: MendParts, instance: InstanceId, work: Mending): Promise<void> {
+export async function mend(parts: MendParts, instance: InstanceId, work: Mending, signal: AbortSignal): Promise<void> {
   const { store, peers } = parts;
   switch (work.do) {
     case 'record':
       return store.change(work.changes);
     case 'make':
-      return make(parts, recordOf(store, instance), work.row, work.binding);
+      return make(parts, recordOf(store, instance), work.row, work.binding, signal);
     case 'bind':
-      return bind(parts, recordOf(store, instance), work.row, work.binding);
+      return bind(parts, recordOf(store, instance), work.row, work.binding, signal);
     case 'plug': {
-      const { bdf, bdfState } = await peers.snic.plugFunction(work.row.id);
+      const { bdf, bdfState } = await peers.snic.plugFunction(work.row.id, signal);
       return store.change([{ type: 'function-patch', id: work.row.id, patch: { bdf, bdfState } }]);
     }
     case 'remove-function':
-      await peers.snic.unplugFunction(work.id, { deadlineMs: parts.unplugDeadlineMs });
-      if (work.kind === 'port') return peers.binder.unbind(asId<PortId>(work.key));
-      await peers.storage.detach(work.id);
-      return peers.volumes.disconnect(asId<VolumeId>(work.key), instance);
+      await peers.snic.unplugFunction(work.id, { deadlineMs: parts.unplugDeadlineMs }, signal);
+      if (work.kind === 'port') return peers.binder.unbind(asId<PortId>(work.key), signal);
+      await peers.storage.detach(work.id, signal);
+      return peers.volumes.disconnect(asId<VolumeId>(work.key), instance, signal);
     case 'unbind':
-      return peers.binder.unbind(work.port);
+      return peers.binder.unbind(work.port, signal);
     case 'detach':
-      return peers.storage.detach(work.id);
+      return peers.storage.detach(work.id, signal);
     case 'disconnect':
-      return peers.volumes.disconnect(work.volume, instance);
+      return peers.volumes.disconnect(work.volume, instance, signal);
     case 'delete-volume':
-      return peers.volumes.deleteVolume(work.volume);
+      return peers.volumes.deleteVolume(work.volume, signal);
     case 'release-function':
-      return peers.snic.releaseFunction(work.id);
+      return peers.snic.releaseFunction(work.id, signal);
     case 'release-port':
-      return peers.networks.releasePort(work.port, instance);
+      return peers.networks.releasePort(work.port, instance, signal);
   }
 }
 
@@ -74,15 +74,19 @@ async function make(
   record: InstanceRecord,
   row: FunctionRecord,
   binding: BindingRecord,
+  signal: AbortSignal,
 ): Promise<void> {
-  const made = await parts.peers.snic.ensureFunction({
-    id: row.id,
-    type: row.type,
-    class: row.class,
-    mac: row.mac,
-    features: [],
-    mark: markOf(parts, record, binding),
-  });
+  const made = await parts.peers.snic.ensureFunction(
+    {
+      id: row.id,
+      type: row.type,
+      class: row.class,
+      mac: row.mac,
+      features: [],
+      mark: markOf(parts, record, binding),
+    },
+    signal,
+  );
   const { bdf, bdfState, representor, vuid } = made;
   await parts.store.change([{ type: 'function-patch', id: row.id, patch: { bdf, bdfState, representor, vuid } }]);
 }
@@ -92,6 +96,7 @@ async function bind(
   record: InstanceRecord,
   row: FunctionRecord,
   binding: BindingRecord,
+  signal: AbortSignal,
 ): Promise<void> {
   const { peers, store } = parts;
   const mark = markOf(parts, record, binding);
@@ -101,15 +106,18 @@ async function bind(
       throw new DpuError('hardware', 'the card gave the function no representor');
     }
     const { representor, mac } = now;
-    await peers.binder.bind({ portId: asId<PortId>(binding.key), functionId: row.id, representor, mac, mark });
+    await peers.binder.bind({ portId: asId<PortId>(binding.key), functionId: row.id, representor, mac, mark }, signal);
     return;
   }
   const volumeId = asId<VolumeId>(binding.key);
   const { readOnly } = binding;
   const connection: VolumeConnection =
     binding.connectionSecret === null
-      ? await peers.volumes.connect({ volumeId, node: parts.node, instance: record.id, readOnly })
+      ? await peers.volumes.connect({ volumeId, node: parts.node, instance: record.id, readOnly }, signal)
       : (JSON.parse(await store.readSecret(binding.connectionSecret)) as VolumeConnection);
-  const { bdev, sizeBytes } = await peers.storage.attach({ functionId: row.id, volumeId, connection, readOnly, mark });
+  const { bdev, sizeBytes } = await peers.storage.attach(
+    { functionId: row.id, volumeId, connection, readOnly, mark },
+    signal,
+  );
   await store.change([{ type: 'binding-patch', functionId: row.id, patch: { bdev, sizeBytes } }]);
 }

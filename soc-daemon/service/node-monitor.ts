@@ -6,6 +6,7 @@ import type { NodeIdentity, NodeStore } from '../../core/ports/node-store.ts';
 import type { HostInventory, PowerState } from '../../core/ports/power-controller.ts';
 import type { SnicController } from '../../core/ports/snic-controller.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
+import { patienceMs, within } from './within.ts';
 
 /** Stable ids of why a node takes no instances. */
 export type NotReadyId =
@@ -99,9 +100,13 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
 
   const status = (): NodeStatus => ({ ...content(), generation, reported_at: timestamp(clock) });
 
-  async function ask<Answer>(id: NotReadyId, what: string, call: () => Promise<Answer>): Promise<Answer | null> {
+  async function ask<Answer>(
+    id: NotReadyId,
+    what: string,
+    call: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer | null> {
     try {
-      const answer = await call();
+      const answer = await within(clock, patienceMs.ask, call);
       reason(id, null);
       return answer;
     } catch (error) {
@@ -129,9 +134,9 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
     reason,
     async refresh() {
       const [host, state, card, synchronised] = await Promise.all([
-        inventory ?? ask('bmc-unreachable', "the host's BMC does not answer", () => driver.inventory()),
-        ask('bmc-unreachable', "the host's BMC does not answer", () => driver.hostPower()),
-        ask('snic-unreachable', 'the snic-controller does not answer', () => snic.describe()),
+        inventory ?? ask('bmc-unreachable', "the host's BMC does not answer", (signal) => driver.inventory(signal)),
+        ask('bmc-unreachable', "the host's BMC does not answer", (signal) => driver.hostPower(signal)),
+        ask('snic-unreachable', 'the snic-controller does not answer', (signal) => snic.describe(signal)),
         parts.clockSynchronised(),
       ]);
       inventory = host;

@@ -1,4 +1,5 @@
 import { toDpuError } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports/clock.ts';
 import type { NetworkBinder, NetworkBinding } from '../../core/ports/network-binder.ts';
 import type { NetworkPort, NetworkService } from '../../core/ports/network-service.ts';
 import type { FunctionState, SnicController } from '../../core/ports/snic-controller.ts';
@@ -6,6 +7,7 @@ import type { StorageAttachment, StorageTarget } from '../../core/ports/storage-
 import type { Volume, VolumeExport, VolumeService } from '../../core/ports/volume-service.ts';
 import type { InstanceId, NodeId } from '../../core/units.ts';
 import type { NotReadyId } from './node-monitor.ts';
+import { patienceMs, within } from './within.ts';
 
 /** The ports that hold what we make. */
 export interface Peers {
@@ -26,15 +28,20 @@ export interface Observation {
   readonly ports: readonly NetworkPort[];
 }
 
-/** Asks every peer; answers null, with a reason set for each that is away, when one of them does not answer. */
+/** Asks every peer; answers null, with a reason set for each that is away, when one of them does not answer in time. */
 export async function observe(
   peers: Peers,
   node: NodeId,
+  clock: Clock,
   reason: (id: NotReadyId, message: string | null) => void,
 ): Promise<Observation | null> {
-  async function ask<Answer>(id: NotReadyId, what: string, call: () => Promise<Answer>): Promise<Answer | null> {
+  async function ask<Answer>(
+    id: NotReadyId,
+    what: string,
+    call: (signal: AbortSignal) => Promise<Answer>,
+  ): Promise<Answer | null> {
     try {
-      const answer = await call();
+      const answer = await within(clock, patienceMs.ask, call);
       reason(id, null);
       return answer;
     } catch (error) {
@@ -43,13 +50,13 @@ export async function observe(
     }
   }
   const [functions, bindings, attachments, madeFor, ports] = await Promise.all([
-    ask('snic-unreachable', 'the snic-controller', () => peers.snic.listFunctions()),
-    ask('ovs-unreachable', 'Open vSwitch', () => peers.binder.list()),
-    ask('storage-unreachable', 'the storage target', () => peers.storage.list()),
-    ask('volumes-unreachable', 'the volume service', () =>
-      Promise.all([peers.volumes.listMadeFor(node), peers.volumes.listExports(node)]),
+    ask('snic-unreachable', 'the snic-controller', (signal) => peers.snic.listFunctions(signal)),
+    ask('ovs-unreachable', 'Open vSwitch', (signal) => peers.binder.list(signal)),
+    ask('storage-unreachable', 'the storage target', (signal) => peers.storage.list(signal)),
+    ask('volumes-unreachable', 'the volume service', (signal) =>
+      Promise.all([peers.volumes.listMadeFor(node, signal), peers.volumes.listExports(node, signal)]),
     ),
-    ask('networks-unreachable', 'the network service', () => peers.networks.listPorts(node)),
+    ask('networks-unreachable', 'the network service', (signal) => peers.networks.listPorts(node, signal)),
   ]);
   if (!functions || !bindings || !attachments || !madeFor || !ports) return null;
   return { functions, bindings, attachments, volumes: madeFor[0], exports: madeFor[1], ports };

@@ -1,5 +1,6 @@
 import { toDpuError } from '../../core/errors.ts';
 import type { KeyedLock } from '../../core/operation/keyed-lock.ts';
+import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { PowerState } from '../../core/ports/power-controller.ts';
@@ -9,6 +10,7 @@ import { driftOf, isWhole, type Mending, removalOf, rowsFromMarks, rowsFromVolum
 import { type MendParts, mend } from './mend.ts';
 import type { NodeMonitor } from './node-monitor.ts';
 import { markedInstances, type Observation, observe, ofInstance } from './observe.ts';
+import { patienceMs, within } from './within.ts';
 
 /** What reconciling works with. */
 export interface ReconcileParts extends MendParts {
@@ -17,6 +19,7 @@ export interface ReconcileParts extends MendParts {
   /** Held by instance while its things are mended; operations hold it too. */
   readonly gate: KeyedLock;
   readonly log: Log;
+  readonly clock: Clock;
 }
 
 /** Brings what the peers have and what the store says together. */
@@ -32,7 +35,7 @@ export interface Reconciler {
 
 /** Makes a reconciler. */
 export function createReconciler(parts: ReconcileParts): Reconciler {
-  const { store, peers, node, driver, monitor, gate, log } = parts;
+  const { store, peers, node, driver, monitor, gate, log, clock } = parts;
   let foreign: readonly FunctionState[] = [];
   let current: Promise<boolean> | undefined;
   let next: Promise<boolean> | undefined;
@@ -40,7 +43,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
 
   async function hostPower(): Promise<PowerState> {
     try {
-      return await driver.hostPower();
+      return await within(clock, patienceMs.ask, (signal) => driver.hostPower(signal));
     } catch {
       return 'unknown'; // the monitor tells of a BMC that is away
     }
@@ -90,7 +93,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     const leave = await gate.acquire(instance, never);
     try {
       if (busy(instance)) return true;
-      const [all, power] = await Promise.all([observe(peers, node, monitor.reason), hostPower()]);
+      const [all, power] = await Promise.all([observe(peers, node, clock, monitor.reason), hostPower()]);
       if (!all) return false;
       const seen = ofInstance(all, node, instance);
       let work = workFor(instance, seen, power);
@@ -104,7 +107,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
       }
       for (const each of work) {
         if (each.do !== 'record') log.warn('drift is mended', { instance, mending: each.do });
-        await mend(parts, instance, each);
+        await within(clock, patienceMs.mend, (signal) => mend(parts, instance, each, signal));
       }
       return true;
     } catch (error) {
@@ -116,7 +119,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   }
 
   async function pass(): Promise<boolean> {
-    const [seen, power] = await Promise.all([observe(peers, node, monitor.reason), hostPower()]);
+    const [seen, power] = await Promise.all([observe(peers, node, clock, monitor.reason), hostPower()]);
     if (!seen) return false;
     foreign = seen.functions.filter((each) => each.mark?.node !== node);
     const instances = new Set([...store.liveInstances().map((each) => each.id), ...markedInstances(seen, node)]);

@@ -4,6 +4,7 @@ import { diskFunctionId, nicFunctionId, requestedPortId, rootVolumeId } from '..
 import { DpuError, hasCode } from '../../core/errors.ts';
 import { parseMac } from '../../core/mac.ts';
 import type { DiskInput, NicInput } from '../../core/operation/inputs.ts';
+import type { Clock } from '../../core/ports/clock.ts';
 import type { NetworkService } from '../../core/ports/network-service.ts';
 import type { SecretPart } from '../../core/ports/node-store.ts';
 import type { Random } from '../../core/ports/random.ts';
@@ -12,6 +13,7 @@ import type { VolumeService } from '../../core/ports/volume-service.ts';
 import { asId, type InstanceId, type JsonObject, type NodeId, type PortId, type VolumeId } from '../../core/units.ts';
 import type { NetworkRequest, VolumeRequest } from '../../schemas/generated/rpc.ts';
 import type { ResolvedFlavor } from './flavors.ts';
+import { patienceMs, within } from './within.ts';
 
 /** What requests are resolved with. */
 export interface RequestParts {
@@ -19,6 +21,7 @@ export interface RequestParts {
   readonly networks: NetworkService;
   readonly node: NodeId;
   readonly random: Random;
+  readonly clock: Clock;
 }
 
 /** A lower error, told as one of the request's field. */
@@ -67,7 +70,7 @@ export async function resolveDisk(
     };
   }
   try {
-    const volume = await parts.volumes.getVolume(volumeId);
+    const volume = await within(parts.clock, patienceMs.ask, (signal) => parts.volumes.getVolume(volumeId, signal));
     return { disk: { ...base, sizeBytes: volume.sizeBytes, connectionSecret: null }, secrets: [] };
   } catch (error) {
     throw aboutField(error, `${field}.volume_id`);
@@ -91,7 +94,8 @@ export async function resolveNic(
     type: entry.type ?? 'PF',
   };
   try {
-    await parts.networks.check({ portId, subnet: nic.subnet, mac: nic.mac, node: parts.node, instance });
+    const spec = { portId, subnet: nic.subnet, mac: nic.mac, node: parts.node, instance };
+    await within(parts.clock, patienceMs.ask, (signal) => parts.networks.check(spec, signal));
   } catch (error) {
     throw aboutField(error, place.field);
   }
@@ -133,8 +137,9 @@ export async function resolveDisks(
   if (request.image === undefined) {
     throw new DpuError('invalid', 'neither an image nor a bootable volume is given', { field: 'image' });
   }
+  const name = request.image;
   try {
-    const image = await parts.volumes.getImage(request.image);
+    const image = await within(parts.clock, patienceMs.ask, (signal) => parts.volumes.getImage(name, signal));
     const volumeId = rootVolumeId(instance);
     const root: DiskInput = {
       volumeId,

@@ -5,7 +5,12 @@ import type { SimWorld } from '../../drivers/sim/world.ts';
 import type { Platform } from './platform.ts';
 
 /** Rules that hold after every event; `store` is null while no daemon is up. */
-export function checkAlways(world: SimWorld, platform: Platform, store: NodeStore | null, rowsKnown: boolean): string[] {
+export function checkAlways(
+  world: SimWorld,
+  platform: Platform,
+  store: NodeStore | null,
+  rowsKnown: boolean,
+): string[] {
   const broken = checkWorld(world).map(({ rule, subject, detail }) => `${rule} ${subject} ${detail}`);
   broken.push(...platform.faults.map((fault) => `reports-out-of-order ${fault}`));
   if (!store) return broken;
@@ -54,14 +59,17 @@ function rowless(world: SimWorld, store: NodeStore): string[] {
 /** Rules that hold once everything is quiet: store, world and platform say the same. */
 export function checkQuiet(world: SimWorld, platform: Platform, store: NodeStore): string[] {
   const broken: string[] = [];
-  for (const { id, kind, state } of store.unendedOperations()) broken.push(`operation-not-ended ${kind} ${id} ${state}`);
+  for (const { id, kind, state } of store.unendedOperations())
+    broken.push(`operation-not-ended ${kind} ${id} ${state}`);
   const live = new Set(store.liveInstances().map(({ id }) => id));
   for (const { rule, subject, detail } of checkOwners(world, live)) broken.push(`${rule} ${subject} ${detail}`);
   broken.push(...rowless(world, store), ...worldLess(world, store), ...untold(platform, store));
   const ports = store.ports().filter((port) => port.instance !== null && !live.has(port.instance));
   broken.push(...ports.map(({ portId }) => `address-without-owner ${portId}`));
   const kept = new Set<string>(store.bindings().map(({ key }) => key));
-  broken.push(...store.ports().flatMap(({ portId }) => (kept.has(portId) ? [] : [`address-without-binding ${portId}`])));
+  broken.push(
+    ...store.ports().flatMap(({ portId }) => (kept.has(portId) ? [] : [`address-without-binding ${portId}`])),
+  );
   return broken;
 }
 
@@ -72,13 +80,15 @@ function worldLess(world: SimWorld, store: NodeStore): string[] {
   for (const { id, phase } of store.functions()) {
     const row = state.functions.get(id);
     if (!row) broken.push(`row-without-function ${id} ${phase}`);
-    else if (row.plugged !== (phase === 'plugged')) broken.push(`row-differs ${id} is ${phase}, plugged ${row.plugged}`);
+    else if (row.plugged !== (phase === 'plugged'))
+      broken.push(`row-differs ${id} is ${phase}, plugged ${row.plugged}`);
     else if (row.bdf !== store.functions().find((each) => each.id === id)?.bdf) broken.push(`bdf-differs ${id}`);
   }
   for (const { functionId, kind, key, phase, instance } of store.bindings()) {
     const there = kind === 'port' ? state.ports.has(key) : state.attachments.has(functionId);
     const error = store.getInstance(instance)?.state === 'error';
-    if (there !== (phase === 'bound') && !(error && !there)) broken.push(`binding-differs ${kind} ${key} is ${phase}, there ${there}`);
+    if (there !== (phase === 'bound') && !(error && !there))
+      broken.push(`binding-differs ${kind} ${key} is ${phase}, there ${there}`);
   }
   for (const { id, state: now, claimed } of store.liveInstances()) {
     if (!claimed) continue;
@@ -107,7 +117,10 @@ function untold(platform: Platform, store: NodeStore): string[] {
   }
   const status = platform.status();
   const listed = status?.instances.map(({ uuid, state }) => `${uuid} ${state}`).sort() ?? [];
-  const live = all.filter(({ state }) => state !== 'deleted').map(({ uuid, state }) => `${uuid} ${state}`).sort();
+  const live = all
+    .filter(({ state }) => state !== 'deleted')
+    .map(({ uuid, state }) => `${uuid} ${state}`)
+    .sort();
   if (listed.join() !== live.join()) broken.push(`node-status-stale told [${listed.join()}] is [${live.join()}]`);
   return broken;
 }

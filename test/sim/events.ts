@@ -17,7 +17,15 @@ const methods: Readonly<Record<SimPeer, readonly string[]>> = {
 };
 
 const callFaults: readonly FaultKind[] = ['slow', 'slow', 'hang', 'fail-once', 'fail', 'fail-always', 'lost-answer'];
-const codes: readonly ErrorCode[] = ['unavailable', 'unavailable', 'timeout', 'busy', 'hardware', 'internal', 'exhausted'];
+const codes: readonly ErrorCode[] = [
+  'unavailable',
+  'unavailable',
+  'timeout',
+  'busy',
+  'hardware',
+  'internal',
+  'exhausted',
+];
 
 function orderFault({ world, random, trace }: Scene): void {
   if (random.chance(0.25)) {
@@ -48,17 +56,22 @@ function plant({ world, random, trace }: Scene): void {
     case 'function': {
       const taken = new Set(world.state.functions.rows().map(({ slot }) => slot));
       if (taken.has(2) || taken.has(0)) return; // a card that is full takes no foreign function either
-      return world.plantForeign({ kind, id: `x-${id}` as never, class: 'virtio-net', plugged: random.chance(0.5) });
+      world.plantForeign({ kind, id: `x-${id}` as never, class: 'virtio-net', plugged: random.chance(0.5) });
+      return;
     }
     case 'port':
-      return world.plantForeign({ kind, portId: id as never, representor: `eth${id.slice(0, 4)}` });
+      world.plantForeign({ kind, portId: id as never, representor: `eth${id.slice(0, 4)}` });
+      return;
     case 'volume':
-      return world.plantForeign({ kind, id: id as never, sizeBytes: 1 });
+      world.plantForeign({ kind, id: id as never, sizeBytes: 1 });
+      return;
     case 'attachment':
-      return world.plantForeign({ kind, functionId: `y-${id}` as never, volumeId: id as never });
+      world.plantForeign({ kind, functionId: `y-${id}` as never, volumeId: id as never });
+      return;
     case 'export':
       world.plantForeign({ kind: 'volume', id: id as never, sizeBytes: 1 });
-      return world.plantForeign({ kind, volumeId: id as never, node: random.uuid() as never, instance: id as never });
+      world.plantForeign({ kind, volumeId: id as never, node: random.uuid() as never, instance: id as never });
+      return;
   }
 }
 
@@ -129,7 +142,11 @@ export const events: readonly Event[] = [
   [7, 'cancel', (scene) => operationCall(scene, 'cancelOperation')],
   [5, 'retry', (scene) => operationCall(scene, 'retryOperation')],
   [12, 'fault', orderFault],
-  [5, 'faults cleared', (scene) => scene.world.faults.clear(scene.random.chance(0.5) ? scene.random.pick(peers) : undefined)],
+  [
+    5,
+    'faults cleared',
+    (scene) => scene.world.faults.clear(scene.random.chance(0.5) ? scene.random.pick(peers) : undefined),
+  ],
   [
     5,
     'peer restarted',
@@ -181,7 +198,10 @@ export const events: readonly Event[] = [
     1,
     'maintenance',
     ({ life, random }) => {
-      life.node()?.service.setMaintenance(random.chance(0.3), null, { by: 'simulation' }).catch(() => {});
+      life
+        .node()
+        ?.service.setMaintenance(random.chance(0.3), null, { by: 'simulation' })
+        .catch(() => {});
     },
   ],
   [4, 'nothing', () => {}],

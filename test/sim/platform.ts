@@ -83,7 +83,12 @@ export function createPlatform(clock: Clock, random: SeededRandom): Platform {
     });
   }
 
-  async function cast(own: Clock, method: string, args: unknown, options: { readonly signal?: AbortSignal }): Promise<void> {
+  async function cast(
+    own: Clock,
+    method: string,
+    args: unknown,
+    options: { readonly signal?: AbortSignal },
+  ): Promise<void> {
     const signal = options.signal ? AbortSignal.any([options.signal, lost.signal]) : lost.signal;
     if (!up) throw new DpuError('unavailable', 'no broker');
     await own.sleep(random.int(10), signal);

@@ -84,7 +84,11 @@ export function createScene({ seed, echo, distort }: SeedOptions): Scene {
   });
   const platform = createPlatform(clock, random.fork('platform'));
   const dir = mkdtempSync(join(tmpdir(), 'sim-seed-'));
-  const pool: RequestPool = { random: random.fork('requests'), volumes, connections: !losesStore && random.chance(0.5) };
+  const pool: RequestPool = {
+    random: random.fork('requests'),
+    volumes,
+    connections: !losesStore && random.chance(0.5),
+  };
 
   function begin(): void {
     scene.lives += 1;
@@ -187,7 +191,8 @@ function answered(scene: Scene, request: Request, operation: string): void {
 function refused(scene: Scene, request: Request, error: unknown): void {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'not-ours';
   scene.count(`refused ${code}`);
-  if (code === 'not-ours' || code === 'internal') scene.failures.push(`request-broke ${request.method} ${errorText(error)}`);
+  if (code === 'not-ours' || code === 'internal')
+    scene.failures.push(`request-broke ${request.method} ${errorText(error)}`);
   const key = repeatKey(request);
   const before = key === null ? undefined : scene.promised.get(key);
   if (before && same(before.request.args, request.args) && before.request.method === request.method) {

@@ -43,7 +43,16 @@ export async function runSeed(options: SeedOptions): Promise<SeedResult> {
   scene.close();
   for (const failure of failures) trace.add(`FAILED ${failure}`);
   const { crashes, outcomes } = scene;
-  return { seed: options.seed, failures, events: done, crashes, outcomes, ends, lines: trace.lines, hash: trace.hash() };
+  return {
+    seed: options.seed,
+    failures,
+    events: done,
+    crashes,
+    outcomes,
+    ends,
+    lines: trace.lines,
+    hash: trace.hash(),
+  };
 }
 
 async function oneEvent(scene: Scene): Promise<void> {
@@ -131,7 +140,8 @@ async function quieten(scene: Scene): Promise<void> {
     return;
   }
   const why = scene.life.node()?.service.nodeStatus().not_ready_reasons;
-  if (failures.length === 0) failures.push(`never-quiet ${JSON.stringify(why)} ${scene.life.state()} ${scene.life.reason()}`);
+  if (failures.length === 0)
+    failures.push(`never-quiet ${JSON.stringify(why)} ${scene.life.state()} ${scene.life.reason()}`);
 }
 
 /** Destroys every instance; then nothing may be left. */

@@ -73,6 +73,7 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
     store,
     snic,
     random,
+    clock,
     log,
     configured: { hostname: options.hostname ?? 'sim-node' },
   });

@@ -79,7 +79,7 @@ export function virtualClock({
 
   return {
     monotonicMs: () => now,
-    wallMs: () => wallMs + now,
+    wallMs: () => Math.floor(wallMs + now),
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) {

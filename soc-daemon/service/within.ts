@@ -1,0 +1,28 @@
+import { DpuError } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+
+/** Time that a peer has to answer what the service itself asks (steps of operations have their own), in milliseconds. */
+export const patienceMs = { ask: 30_000, mend: 300_000 } as const;
+
+/**
+ * Makes a call that ends in time, whatever the peer does: its signal is aborted at the deadline, and a call that takes
+ * no notice is left behind.
+ * @throws DpuError `timeout`; what the call rejects with.
+ */
+export function within<Answer>(
+  clock: Clock,
+  ms: number,
+  call: (signal: AbortSignal) => Promise<Answer>,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const deadline = new AbortController();
+    const timer = clock.timer(ms, () => {
+      const late = new DpuError('timeout', `no answer within ${Math.round(ms / 1000)} s`);
+      deadline.abort(late);
+      reject(late);
+    });
+    call(deadline.signal)
+      .then(resolve, reject)
+      .finally(() => timer.cancel());
+  });
+}
