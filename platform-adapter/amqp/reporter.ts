@@ -39,6 +39,9 @@ export function startReporter(parts: ReporterParts): Reporter {
   let statusDue = true;
   let delay = firstDelayMs;
   let failing = false;
+  let pausing = new AbortController();
+  /** The cast that is being sent: a repeat has the same id, so that a receiver that has seen it drops it. */
+  let sending: { readonly seq: number; readonly uniqueId: string } | undefined;
 
   const wake = (): void => wakeUp();
   const subscriptions = [
@@ -63,7 +66,8 @@ export function startReporter(parts: ReporterParts): Reporter {
   }
 
   async function deliver(cast: OutboxCast): Promise<void> {
-    await send(cast.method, cast.args);
+    if (sending?.seq !== cast.seq) sending = { seq: cast.seq, uniqueId: parts.random.uuid().replaceAll('-', '') };
+    await send(cast.method, cast.args, sending.uniqueId);
     await outbox.castDelivered(cast.seq);
   }
 
@@ -111,10 +115,11 @@ export function startReporter(parts: ReporterParts): Reporter {
   async function pause(): Promise<void> {
     const most = delay;
     delay = Math.min(delay * 2, maxDelayMs);
+    pausing = new AbortController();
     try {
-      await clock.sleep(firstDelayMs / 2 + parts.random.unit() * most, signal);
+      await clock.sleep(firstDelayMs / 2 + parts.random.unit() * most, AbortSignal.any([signal, pausing.signal]));
     } catch {
-      return; // only the end of the reporter ends the sleep early
+      return; // the end of the reporter, or a new connection: no reason to wait any longer
     }
   }
 
@@ -124,6 +129,7 @@ export function startReporter(parts: ReporterParts): Reporter {
     reconnected() {
       statusDue = true;
       delay = firstDelayMs;
+      pausing.abort();
       outbox.reportAllInstances().then(wake, (error: unknown) => log.error('queueing reports failed', { error }));
     },
     async stop() {
