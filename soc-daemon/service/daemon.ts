@@ -117,6 +117,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
   async function look(): Promise<boolean> {
     await monitor.refresh();
     const settled = await reconciler.run();
+    if (stopped) return settled;
     await store.prune({ olderThanMs: limits.retainMs, maxOperations: limits.maxOperations });
     return settled;
   }
@@ -164,7 +165,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
       timer?.cancel();
       monitor.stop();
       for (const unsubscribe of subscriptions) unsubscribe();
-      await Promise.all(adapters.map((adapter) => adapter.stop(limits.drainMs)));
+      await Promise.all([reconciler.stop(), ...adapters.map((adapter) => adapter.stop(limits.drainMs))]);
       await engine.stop(limits.drainMs);
     },
     reconcile: look,

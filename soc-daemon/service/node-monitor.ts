@@ -1,4 +1,4 @@
-import { toDpuError } from '../../core/errors.ts';
+import { DpuError, toDpuError } from '../../core/errors.ts';
 import { type Clock, type Timer, timestamp } from '../../core/ports/clock.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { Log } from '../../core/ports/log.ts';
@@ -62,6 +62,7 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
   let model = 'unknown';
   let published = '';
   let gathering: Timer | undefined;
+  const stopping = new AbortController();
   let generation = Number(store.setting('node.generation') ?? '0');
 
   function reason(id: NotReadyId, message: string | null): void {
@@ -106,10 +107,11 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
     call: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer | null> {
     try {
-      const answer = await within(clock, patienceMs.ask, call);
+      const answer = await within(clock, patienceMs.ask, call, stopping.signal);
       reason(id, null);
       return answer;
     } catch (error) {
+      if (stopping.signal.aborted) return null;
       reason(id, `${what}: ${toDpuError(error, 'the call failed').message}`);
       return null;
     }
@@ -146,9 +148,10 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
       this.publish();
     },
     publish() {
-      gathering ??= clock.timer(gatherMs, tell);
+      if (!stopping.signal.aborted) gathering ??= clock.timer(gatherMs, tell);
     },
     stop() {
+      stopping.abort(new DpuError('unavailable', 'the daemon stops'));
       gathering?.cancel();
     },
   };

@@ -33,6 +33,7 @@ export async function observe(
   peers: Peers,
   node: NodeId,
   clock: Clock,
+  until: AbortSignal,
   reason: (id: NotReadyId, message: string | null) => void,
 ): Promise<Observation | null> {
   async function ask<Answer>(
@@ -41,10 +42,11 @@ export async function observe(
     call: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer | null> {
     try {
-      const answer = await within(clock, patienceMs.ask, call);
+      const answer = await within(clock, patienceMs.ask, call, until);
       reason(id, null);
       return answer;
     } catch (error) {
+      if (until.aborted) return null;
       reason(id, `${what} does not answer: ${toDpuError(error, 'the call failed').message}`);
       return null;
     }

@@ -1,4 +1,4 @@
-import { toDpuError } from '../../core/errors.ts';
+import { DpuError, toDpuError } from '../../core/errors.ts';
 import type { KeyedLock } from '../../core/operation/keyed-lock.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
@@ -29,6 +29,8 @@ export interface Reconciler {
    * done is logged, and is tried again the next time.
    */
   run(): Promise<boolean>;
+  /** Gives up what is under way, and ends when nothing of it runs any more. */
+  stop(): Promise<void>;
   /** Functions on the card that are not ours, as last seen; never touched. */
   foreign(): readonly FunctionState[];
 }
@@ -39,11 +41,11 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   let foreign: readonly FunctionState[] = [];
   let current: Promise<boolean> | undefined;
   let next: Promise<boolean> | undefined;
-  const never = new AbortController().signal;
+  const stopping = new AbortController();
 
   async function hostPower(): Promise<PowerState> {
     try {
-      return await within(clock, patienceMs.ask, (signal) => driver.hostPower(signal));
+      return await within(clock, patienceMs.ask, (signal) => driver.hostPower(signal), stopping.signal);
     } catch {
       return 'unknown'; // the monitor tells of a BMC that is away
     }
@@ -90,10 +92,18 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
 
   /** Answers whether the instance is settled. */
   async function settle(instance: InstanceId): Promise<boolean> {
-    const leave = await gate.acquire(instance, never);
+    let leave: () => void;
+    try {
+      leave = await gate.acquire(instance, stopping.signal);
+    } catch {
+      return false; // acquire rejects only when the daemon stops
+    }
     try {
       if (busy(instance)) return true;
-      const [all, power] = await Promise.all([observe(peers, node, clock, monitor.reason), hostPower()]);
+      const [all, power] = await Promise.all([
+        observe(peers, node, clock, stopping.signal, monitor.reason),
+        hostPower(),
+      ]);
       if (!all) return false;
       const seen = ofInstance(all, node, instance);
       let work = workFor(instance, seen, power);
@@ -107,10 +117,11 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
       }
       for (const each of work) {
         if (each.do !== 'record') log.warn('drift is mended', { instance, mending: each.do });
-        await within(clock, patienceMs.mend, (signal) => mend(parts, instance, each, signal));
+        await within(clock, patienceMs.mend, (signal) => mend(parts, instance, each, signal), stopping.signal);
       }
       return true;
     } catch (error) {
+      if (stopping.signal.aborted) return false;
       log.error('drift could not be mended', { instance, error: toDpuError(error, 'mending failed') });
       return false;
     } finally {
@@ -119,13 +130,17 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   }
 
   async function pass(): Promise<boolean> {
-    const [seen, power] = await Promise.all([observe(peers, node, clock, monitor.reason), hostPower()]);
+    const [seen, power] = await Promise.all([
+      observe(peers, node, clock, stopping.signal, monitor.reason),
+      hostPower(),
+    ]);
     if (!seen) return false;
     foreign = seen.functions.filter((each) => each.mark?.node !== node);
     const instances = new Set([...store.liveInstances().map((each) => each.id), ...markedInstances(seen, node)]);
     let settled = true;
     let unknown = 0;
     for (const instance of instances) {
+      if (stopping.signal.aborted) return false;
       if (busy(instance)) continue;
       const work = workFor(instance, ofInstance(seen, node, instance), power);
       if (typeof work !== 'string' && work.length === 0) continue;
@@ -155,6 +170,10 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
         return begin();
       });
       return next;
+    },
+    async stop() {
+      stopping.abort(new DpuError('unavailable', 'the daemon stops'));
+      await Promise.allSettled([current, next]);
     },
     foreign: () => foreign,
   };

@@ -31,6 +31,8 @@ export interface LifeOptions extends Omit<SimNodeOptions, 'clock' | 'wrapStore' 
   readonly clock: Clock;
   /** Connects a life to the world. */
   readonly connect: () => SimConnection;
+  /** Told when a life that was asked to stop says that nothing may go on. */
+  readonly onLate: (error: string) => void;
   readonly adapters: (service: ComputeService, store: NodeStore, clock: Clock) => readonly PlatformAdapter[];
   readonly world: SimWorld;
 }
@@ -160,6 +162,7 @@ export function beginLife(options: LifeOptions): Life {
     wrapStore,
     onFatal(error) {
       if (dead()) return;
+      if (state === 'stopping' || state === 'stopped') options.onLate(errorText(error));
       reason = `fatal: ${errorText(error)}`;
       kill();
     },

@@ -97,6 +97,7 @@ export function createScene({ seed, echo, distort }: SeedOptions): Scene {
     scene.life = beginLife({
       world,
       connect: () => (distort ? distort(world.connect()) : world.connect()),
+      onLate: (error) => scene.failures.push(`gave-up-while-stopping ${error}`),
       clock,
       dir,
       random: own,
