@@ -76,16 +76,26 @@ export function createAmqpAdapter(parts: AmqpAdapterParts): PlatformAdapter {
       version: rpcVersion,
     });
     const reporter: Reporter = startReporter({ ...parts, client, log });
-    let outage = false;
+    let away = false;
+    let refusing = false;
+    const noteAway = (error: Error | null): void => {
+      if (!away) log.warn('broker is away; the node works on and tries again', { error });
+      away = true;
+    };
     const subscriptions = [
       transport.on('connected', () => {
         log.info('broker is connected');
-        outage = false;
+        away = false;
+        refusing = false;
         reporter.reconnected();
       }),
-      transport.on('disconnected', () => {
-        if (!outage) log.warn('broker is away; the node works on and tries again');
-        outage = true;
+      transport.on('disconnected', ({ error }) => noteAway(error)),
+      transport.on('error', (error) => {
+        if (transport.state !== 'connected') noteAway(error);
+        else if (!refusing) {
+          refusing = true;
+          log.warn('the broker refuses a queue or an exchange; are the settings as the platform has them?', { error });
+        }
       }),
     ];
     return {
@@ -114,12 +124,12 @@ export function createAmqpAdapter(parts: AmqpAdapterParts): PlatformAdapter {
   };
 }
 
-/** The package's logger says fields first, ours the message. */
+/** The package's logger says fields first, ours the message. What an operator should know of is told by the events, once. */
 function pinoLike(log: Log): Logger {
   return {
     debug: (fields, message) => log.debug(message, fields),
     info: (fields, message) => log.debug(message, fields),
-    warn: (fields, message) => log.warn(message, fields),
+    warn: (fields, message) => log.debug(message, fields),
     error: (fields, message) => log.error(message, fields),
   };
 }
