@@ -3,7 +3,7 @@
  * by SHA-256).
  */
 import { createHash } from 'node:crypto';
-import type { FunctionId, InstanceId, PortId, VolumeId } from './units.ts';
+import type { FunctionId, InstanceId, NodeId, PortId, VolumeId } from './units.ts';
 
 function derive(...parts: readonly string[]): string {
   const hash = createHash('sha256').update(parts.join('\u0000')).digest();
@@ -11,6 +11,11 @@ function derive(...parts: readonly string[]): string {
   hash.writeUInt8((hash.readUInt8(8) & 0x3f) | 0x80, 8);
   const hex = hash.toString('hex');
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
+}
+
+/** The instance of a build that names none but has a request id: a repeat of the request finds it. */
+export function requestedInstanceId(node: NodeId, request: string): InstanceId {
+  return derive('instance', node, request) as InstanceId;
 }
 
 /** The function that shows a port to the instance. */

@@ -1,4 +1,5 @@
 import { createRpcClient, createRpcServer, createTransport, type Logger, type QueueFlags } from 'oslo-messaging';
+import { DpuError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
 import type { Log } from '../../core/ports/log.ts';
@@ -66,6 +67,12 @@ export function createAmqpAdapter(parts: AmqpAdapterParts): PlatformAdapter {
       endpoints: [platformEndpoint(service)],
       prefetch: config.prefetch,
       maxBodyBytes: config.max_body_bytes,
+      onHandlerError: (error, { method }) => {
+        const cause = error instanceof Error ? error.cause : error;
+        if (cause instanceof DpuError && cause.code !== 'internal')
+          log.debug('request failed', { method, error: cause });
+        else log.error('request failed for an inner reason', { method, error: cause ?? error });
+      },
       onBadMessage: (reason) => log.warn('message is not understood', { reason }),
     });
     const client = createRpcClient({

@@ -1,5 +1,7 @@
 /** Other spellings of arguments that platforms already use, made into the contract's own. */
 
+import rpcSchema from '../../schemas/rpc.json' with { type: 'json' };
+
 type Arguments = Readonly<Record<string, unknown>>;
 
 /** Argument -> the contract's name for it. */
@@ -12,8 +14,15 @@ const aliases: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** In every method that has a `uuid`. */
 const common: Readonly<Record<string, string>> = { instance: 'uuid' };
 
-/** Methods whose `instance` is an argument of its own. */
-const ownInstance = new Set(['list_operations']);
+/** What is meant where nothing is said: a console is asked for by the uuid alone, and a host always has a serial one. */
+const defaults: Readonly<Record<string, Arguments>> = { get_instance_console: { type: 'serial' } };
+
+const schemas: Readonly<Record<string, { properties: { args: { properties: object } } }>> = rpcSchema.properties;
+
+function takesUuid(method: string): boolean {
+  const schema = Object.hasOwn(schemas, method) ? schemas[method] : undefined;
+  return schema !== undefined && 'uuid' in schema.properties.args.properties;
+}
 
 const words: Readonly<Record<string, boolean>> = { yes: true, no: false };
 
@@ -42,10 +51,10 @@ function normaliseEntries(args: Arguments): Arguments {
  * schema refuses the one that it does not know.
  */
 export function normaliseArguments(method: string, args: Arguments): Arguments {
-  const names = { ...(ownInstance.has(method) ? {} : common), ...aliases[method] };
+  const names = { ...(takesUuid(method) ? common : {}), ...aliases[method] };
   const renamed = Object.entries(args).map(([name, value]) => {
     const real = Object.hasOwn(names, name) ? names[name] : undefined;
     return [real === undefined || Object.hasOwn(args, real) ? name : real, value] as const;
   });
-  return normaliseEntries(Object.fromEntries(renamed));
+  return normaliseEntries({ ...defaults[method], ...Object.fromEntries(renamed) });
 }

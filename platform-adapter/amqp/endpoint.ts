@@ -1,5 +1,5 @@
 import { type CallContext, type Endpoint, type Handler, RpcFailure } from 'oslo-messaging';
-import { amqpErrorModule, errorTable, toDpuError } from '../../core/errors.ts';
+import { amqpErrorModule, DpuError, errorTable, toDpuError } from '../../core/errors.ts';
 import type { Args, ComputeService, MutatingMethod } from '../../core/ports/compute-service.ts';
 import { validate } from '../../kit/validate.ts';
 import type { RpcMethods } from '../../schemas/generated/rpc.ts';
@@ -34,6 +34,15 @@ export function rpcFailure(thrown: unknown): RpcFailure {
   );
 }
 
+/**
+ * A message that the broker delivers again, since the daemon was killed before it acknowledged, is the same request: where
+ * the caller names none, the message's own id does.
+ */
+function withRequestId(args: Args<MutatingMethod>, uniqueId: string | null): Args<MutatingMethod> {
+  if (args.request_id !== undefined || uniqueId === null || !/^[\w-]{1,100}$/.test(uniqueId)) return args;
+  return { ...args, request_id: `amqp:${uniqueId}` };
+}
+
 /** The platform RPC on top of the use cases: every method of `schemas/rpc.json`. */
 export function platformEndpoint(service: ComputeService): Endpoint {
   const readers: Readers = {
@@ -47,12 +56,24 @@ export function platformEndpoint(service: ComputeService): Endpoint {
     get_instance_console: (args) => service.getConsole(args),
   };
 
+  async function end(operation: string, signal: AbortSignal): Promise<unknown> {
+    try {
+      return await service.waitForEnd(operation, signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new DpuError('unavailable', 'the daemon stops; the operation goes on at its next start', {
+        details: { operation },
+        cause: error,
+      });
+    }
+  }
+
   /** Journaled first, acknowledged then; an end is waited for only where the caller asks for it. */
   async function change(method: MutatingMethod, args: Args<MutatingMethod>, context: CallContext): Promise<unknown> {
-    const operation = await service.submit(method, args, caller);
+    const operation = await service.submit(method, withRequestId(args, context.uniqueId), caller);
     context.ack();
     const wait = 'wait' in args && args.wait === true && context.kind === 'call';
-    return { operation: wait ? await service.waitForEnd(operation.id, context.signal) : operation };
+    return { operation: wait ? await end(operation.id, context.signal) : operation };
   }
 
   const isReader = (method: string): method is ReadingMethod => Object.hasOwn(readers, method);

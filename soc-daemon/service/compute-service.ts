@@ -1,3 +1,4 @@
+import { requestedInstanceId } from '../../core/derived-ids.ts';
 import { DpuError } from '../../core/errors.ts';
 import type { Engine } from '../../core/operation/engine.ts';
 import { isEnded, type OperationRecord } from '../../core/operation/journal.ts';
@@ -42,7 +43,10 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
       if (!binding) throw new DpuError('not_found', 'no instance has this port', { field: 'port_id' });
       return binding.instance;
     }
-    return asId<InstanceId>(typeof args.uuid === 'string' ? args.uuid : random.uuid());
+    if (typeof args.uuid === 'string') return asId<InstanceId>(args.uuid);
+    return typeof args.request_id === 'string'
+      ? requestedInstanceId(parts.node, args.request_id)
+      : asId<InstanceId>(random.uuid());
   }
 
   function refuseNewInstance(): void {
