@@ -125,6 +125,8 @@ export function rowsFromMarks(seen: Observation, power: PowerState): Rows | null
     if (!each.mark || !each.plugged) continue;
     const { role, key } = each.mark;
     const attachment = seen.attachments.find((other) => other.functionId === each.id);
+    // a storage target that was restarted too has forgotten it; the volume service has not
+    const exported = seen.exports.find((other) => other.volumeId === key);
     functions.push({
       id: each.id,
       instance: mark.instance,
@@ -147,7 +149,7 @@ export function rowsFromMarks(seen: Observation, power: PowerState): Rows | null
       madeForInstance: each.mark.deleteWithInstance ?? false,
       ips: each.mark.port?.ips ?? [],
       boot: role === 'boot',
-      readOnly: attachment?.readOnly ?? false,
+      readOnly: attachment?.readOnly ?? exported?.readOnly ?? false,
       sizeBytes: attachment?.sizeBytes ?? null,
       bdev: attachment?.bdev ?? null,
       connectionSecret: null,
