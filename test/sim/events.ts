@@ -100,7 +100,7 @@ function operationCall(scene: Scene, what: 'cancelOperation' | 'retryOperation')
 
 function request(scene: Scene): void {
   const node = scene.life.node();
-  if (node) scene.send(randomRequest(scene.pool, node.store));
+  if (node) scene.send(randomRequest(scene.pool, node.store, scene.world.host.row().power));
 }
 
 function repeat(scene: Scene, other: boolean): void {
@@ -143,7 +143,7 @@ export const events: readonly Event[] = [
   [5, 'retry', (scene) => operationCall(scene, 'retryOperation')],
   [12, 'fault', orderFault],
   [
-    5,
+    9,
     'faults cleared',
     (scene) => scene.world.faults.clear(scene.random.chance(0.5) ? scene.random.pick(peers) : undefined),
   ],

@@ -19,11 +19,11 @@ export interface RequestPool {
 }
 
 /** A random request, often one that makes sense now. */
-export function randomRequest(pool: RequestPool, store: NodeStore): Request {
+export function randomRequest(pool: RequestPool, store: NodeStore, power: 'on' | 'off'): Request {
   const { random } = pool;
   const live = store.liveInstances();
-  if (live.length === 0 ? random.chance(0.85) : random.chance(0.12)) return build(pool);
-  const target = live.length > 0 && random.chance(0.92) ? random.pick(live).id : random.uuid();
+  if (live.length === 0 ? random.chance(0.95) : random.chance(0.08)) return build(pool);
+  const target = live.length > 0 && random.chance(0.96) ? random.pick(live).id : random.uuid();
   const ids = random.chance(0.5) ? { request_id: random.uuid() } : {};
   const of = (method: MutatingMethod, args: JsonObject = {}): Request => ({
     method,
@@ -34,15 +34,16 @@ export function randomRequest(pool: RequestPool, store: NodeStore): Request {
     const keys = bound.filter((each) => each.kind === kind && (!each.boot || random.chance(0.1))).map(({ key }) => key);
     return keys.length > 0 && random.chance(0.9) ? random.pick(keys) : random.uuid();
   };
+  const has = (kind: 'port' | 'volume'): boolean => bound.some((each) => each.kind === kind && !each.boot);
   const menu: readonly (readonly [number, () => Request])[] = [
     [4, () => of('destroy_instance')],
-    [4, () => of('start_instance')],
-    [4, () => of('stop_instance', random.chance(0.5) ? { timeout: random.int(30) } : {})],
+    [power === 'off' ? 6 : 1, () => of('start_instance')],
+    [power === 'on' ? 4 : 1, () => of('stop_instance', random.chance(0.5) ? { timeout: random.int(30) } : {})],
     [4, () => of('reboot_instance', { type: random.pick(['hard', 'soft']) })],
     [5, () => of('attach_interface', { network: network(pool, store) })],
-    [5, () => of('detach_interface', { port_id: key('port') })],
+    [has('port') ? 6 : 0.4, () => of('detach_interface', { port_id: key('port') })],
     [5, () => of('attach_volume', { volume: volume(pool, random.chance(0.05)) })],
-    [5, () => of('detach_volume', { volume_id: key('volume') })],
+    [has('volume') ? 6 : 0.4, () => of('detach_volume', { volume_id: key('volume') })],
     [0.3, () => of('pause_vm')],
     [0.3, () => ({ method: 'set_interface_qos', args: { port_id: key('port'), bps: 1000 } })],
   ];

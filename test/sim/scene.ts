@@ -71,7 +71,7 @@ export function createScene({ seed, echo, distort }: SeedOptions): Scene {
     random: random.fork('world'),
     store: memoryWorldStore(),
     options: {
-      latency_ms: random.pick([0, 1, 5, 40]),
+      latency_ms: random.pick([0, 1, 5, 40, 300]),
       functions: 3 + random.int(14),
       images: { demo: { size_bytes: gib } },
       volumes: Object.fromEntries(volumes.map((id) => [id, { size_bytes: gib, bootable: random.chance(0.5) }])),
@@ -192,7 +192,8 @@ function answered(scene: Scene, request: Request, operation: string): void {
 function refused(scene: Scene, request: Request, error: unknown): void {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'not-ours';
   scene.count(`refused ${code}`);
-  if (code === 'not-ours' || code === 'internal')
+  const ordered = error instanceof Error && error.message.endsWith('failed as ordered');
+  if (code === 'not-ours' || (code === 'internal' && !ordered))
     scene.failures.push(`request-broke ${request.method} ${errorText(error)}`);
   const key = repeatKey(request);
   const before = key === null ? undefined : scene.promised.get(key);
