@@ -1,0 +1,76 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JournalRun } from './journal-child.ts';
+import type { Row } from './report.ts';
+import { onOneCore, type Scene, works } from './scene.ts';
+
+/** How long the slowed disk takes for each flush. */
+const SLOW_MS = 20;
+
+/**
+ * The cost of one journaled step, on the disk as it is and on a slowed one: `strace` holds up every fsync and fdatasync in the
+ * kernel's door, in whichever thread makes it, and touches no other call. Beside the daemon's writer, which has a thread
+ * of its own, the one that writes in the caller's thread does the same.
+ */
+export function measureJournalStep(scene: Scene, steps: number): readonly Row[] {
+  const run = (mode: 'worker' | 'inline', slow: boolean): JournalRun => {
+    const directory = mkdtempSync(join(scene.dir, 'journal-'));
+    const count = String(slow ? Math.ceil(steps / 20) : steps);
+    const child = join(import.meta.dirname, 'journal-child.ts');
+    const program = [process.execPath, ...scene.flags, child, scene.dist, directory, mode, count];
+    const [command, args] = onOneCore(
+      slow ? 'strace' : process.execPath,
+      slow ? [...slowed, ...program] : program.slice(1),
+    );
+    return JSON.parse(execFileSync(command, args, { encoding: 'utf8' })) as JournalRun;
+  };
+  const [worker, inline] = [run('worker', false), run('inline', false)];
+  const rows: Row[] = [
+    {
+      what: 'CPU per journaled step (two commits)',
+      measured: `${worker.cpuMsPerStep.toFixed(2)} ms`,
+      target: 'under 1 ms',
+      peer: `written in the main thread: ${inline.cpuMsPerStep.toFixed(2)} ms`,
+      numbers: { ...worker, inlineCpuMsPerStep: inline.cpuMsPerStep },
+    },
+    wallRow('Journaled step, disk as it is', worker, inline),
+  ];
+  if (!works('strace', [...slowed, 'true'])) {
+    return [
+      ...rows,
+      {
+        what: 'The same on a slowed disk',
+        measured: 'not measured: it needs strace',
+        target: '',
+        peer: '',
+        numbers: {},
+      },
+    ];
+  }
+  return [...rows, wallRow(`The same, every flush ${SLOW_MS} ms slower`, run('worker', true), run('inline', true))];
+}
+
+const slowed = [
+  '-f',
+  '-qq',
+  '--seccomp-bpf',
+  '-o',
+  '/dev/null',
+  '-e',
+  'trace=fsync,fdatasync',
+  '-e',
+  `inject=fsync,fdatasync:delay_enter=${SLOW_MS * 1000}`,
+];
+
+function wallRow(what: string, worker: JournalRun, inline: JournalRun): Row {
+  const text = ({ stepP50Ms, stepP99Ms, longestGapMs }: JournalRun): string =>
+    `median ${stepP50Ms.toFixed(1)} ms, p99 ${stepP99Ms.toFixed(1)} ms; 10 ms timer late by up to ${Math.max(0, longestGapMs - 10).toFixed(0)} ms`;
+  return {
+    what,
+    measured: text(worker),
+    target: '',
+    peer: `written in the main thread: ${text(inline)}`,
+    numbers: { ...worker, inlineP99Ms: inline.stepP99Ms, inlineLongestGapMs: inline.longestGapMs },
+  };
+}
