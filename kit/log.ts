@@ -2,17 +2,12 @@ import { destination, type Logger, pino } from 'pino';
 import { DpuError } from '../core/errors.ts';
 import type { Log, LogFields } from '../core/ports/log.ts';
 
-/** Fields that are never written, wherever they stand. */
-const redacted = [
-  'password',
-  'admin_pass',
-  'new_password',
-  'token',
-  'secret',
-  'userdata',
-  'connection_info',
-  'transport_url',
-];
+/** Names of fields that are never written, wherever they stand. */
+const secretName = /(?:password|passwd|(?:^|_)pass|token|secret|userdata|connection_info|transport_url)$/i;
+const censored = '[redacted]';
+
+/** How deep fields are written; no message of ours goes as far. */
+const maxDepth = 12;
 
 /** How far down a chain of causes is told. */
 const maxCauses = 8;
@@ -26,7 +21,6 @@ export function createLog(level: 'debug' | 'info' | 'warn' | 'error', service: s
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       messageKey: 'message',
-      redact: { paths: redacted.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
     },
     destination({ dest: fd, sync: true }),
   );
@@ -48,11 +42,29 @@ function wrap(logger: Logger): Log {
   };
 }
 
-/** Fields with errors in a form that says each message of the chain once. */
+/** Fields without secrets, and with errors in a form that says each message of the chain once. */
 function shown(fields: LogFields): Record<string, unknown> {
+  return shownRecord(fields, []);
+}
+
+function shownRecord(record: object, above: readonly object[]): Record<string, unknown> {
+  const within = [...above, record];
   return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [name, value instanceof Error ? shownError(value) : value]),
+    Object.entries(record).map(([name, value]) => [
+      name,
+      secretName.test(name) && value !== null && value !== undefined ? censored : shownValue(value, within),
+    ]),
   );
+}
+
+function shownValue(value: unknown, above: readonly object[]): unknown {
+  if (typeof value === 'string') return withoutSecrets(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Error) return shownError(value);
+  if (above.includes(value) || above.length >= maxDepth) return '[...]';
+  if (Array.isArray(value)) return value.map((each) => shownValue(each, [...above, value]));
+  if ('toJSON' in value && typeof value.toJSON === 'function') return shownValue(value.toJSON(), [...above, value]);
+  return shownRecord(value, above);
 }
 
 /** A URL's user and password, wherever a lower error repeats the URL. */

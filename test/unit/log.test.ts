@@ -85,6 +85,19 @@ describe('the log', () => {
     expect(lines()[0]?.error).toEqual({ name: 'Error', message: 'round' });
   });
 
+  it('writes everything else as it is, at any depth', () => {
+    const fields = { n: 1, no: null, yes: true, list: [1, [{ a: 'b' }]], at: new Date(0), password: null, bypass: 'x' };
+    make().info('fields', fields);
+    expect(lines()[0]).toMatchObject({ ...fields, at: '1970-01-01T00:00:00.000Z' });
+  });
+
+  it('comes to an end with a thing that holds itself', () => {
+    const thing: Record<string, unknown> = { name: 'round' };
+    thing.self = { inner: [thing] };
+    make().info('odd', { thing });
+    expect(lines()[0]?.thing).toEqual({ name: 'round', self: { inner: ['[...]'] } });
+  });
+
   it('never writes a secret', () => {
     const secret = 'hunter2';
     const log = make();
@@ -93,12 +106,18 @@ describe('the log', () => {
       log.info('request', { [name]: secret, args: { [name]: secret } });
       log.child({ [name]: secret }).info('child');
     }
+    log.info('deep', { steps: [{ input: { volumes: [{ connection_info: { data: secret } }] } }] });
+    log.info('list', { args: [{ auth_password: secret }, [{ token: [secret] }]] });
+    log.info('address', { peers: [`rabbit://u:${secret}@h/`], url: new URL(`http://u:${secret}@h/`) });
+    log.info('another name', { accessToken: secret, user_password: { clear: secret } });
+    log.child({ request: { args: { userdata: { admin_pass: secret } } } }).info('deep child');
+    log.info('error inside', { results: [{ error: new Error(`to amqp://u:${secret}@h failed`) }] });
     const error = new Error(`cannot reach rabbit://user:${secret}@broker:5672/`, {
       cause: new Error(`bad amqp://u:${secret}@h, rabbit://u:${secret}@i`),
     });
     log.warn('broker is away', { error });
     expect(readFileSync(file, 'utf8')).not.toContain(secret);
     expect(lines().at(-1)?.error).toMatchObject({ message: 'cannot reach rabbit://***@broker:5672/' });
-    expect(lines()).toHaveLength(names.length * 2 + 1);
+    expect(lines()).toHaveLength(names.length * 2 + 7);
   });
 });
