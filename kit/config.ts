@@ -12,6 +12,7 @@ type WithDefaults<Type, Optional extends string> = {
   readonly [Key in keyof Type as Key extends Optional ? never : Key]-?: Type[Key];
 };
 type Part<Key extends keyof SocDaemonConfig> = NonNullable<SocDaemonConfig[Key]>;
+type Subnet = NonNullable<Part<'catalogue'>['subnets']>[string];
 
 /** The daemon's configuration with its defaults filled in and its paths absolute. */
 export interface LoadedConfig {
@@ -26,7 +27,10 @@ export interface LoadedConfig {
   readonly reports: Required<Part<'reports'>>;
   readonly reconcile: Required<Part<'reconcile'>>;
   readonly retention: Required<Part<'retention'>>;
-  readonly catalogue: Required<Part<'catalogue'>>;
+  readonly catalogue: {
+    readonly flavors: NonNullable<Part<'catalogue'>['flavors']>;
+    readonly subnets: Readonly<Record<string, WithDefaults<Subnet, 'gateway' | 'pool'>>>;
+  };
   readonly sim: WithDefaults<Part<'sim'>, 'world_file'>;
   readonly log: Required<Part<'log'>>;
 }

@@ -20,7 +20,7 @@ import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
 import { createApi } from './api/create-api.ts';
 import { createDaemon, type Daemon } from './service/daemon.ts';
 import { settleIdentity } from './service/identity.ts';
-import { measure } from './service/measure.ts';
+import { measure, timeCommits } from './service/measure.ts';
 import { addressRange, createSubnetService } from './service/subnets.ts';
 import { loadStoreKey } from './store/key.ts';
 import { openStore } from './store/store.ts';
@@ -34,7 +34,7 @@ const leastNode = 24;
 /** Settings that a schema can't check. @throws DpuError `invalid`. */
 function checkSettings(config: LoadedConfig): void {
   for (const [name, subnet] of Object.entries(config.catalogue.subnets)) {
-    addressRange(name, { ...subnet, mac_prefix: subnet.mac_prefix ?? 'fa:16:3e' });
+    addressRange(name, subnet);
   }
 }
 
@@ -71,6 +71,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     random,
     mode: 'worker',
     onFailure: fatal,
+    hooks: timeCommits(metrics, clock),
   });
   const world = createSimWorld({
     clock,
@@ -80,15 +81,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   });
   const { snic, network: binder, storage, volumes, power } = world;
   const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node });
-  const networks = createSubnetService(
-    store,
-    Object.fromEntries(
-      Object.entries(config.catalogue.subnets).map(([name, subnet]) => [
-        name,
-        { ...subnet, mac_prefix: subnet.mac_prefix ?? 'fa:16:3e' },
-      ]),
-    ),
-  );
+  const networks = createSubnetService(store, config.catalogue.subnets);
   const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, node: identity.uuid });
   const url = transportUrl(config);
   const daemon = createDaemon({

@@ -12,6 +12,23 @@ export interface DaemonMetrics {
   setNotReadyReasons(ids: readonly string[]): void;
 }
 
+/** Hooks of the store that time every write, from the moment that it is asked for until it is on the disk. */
+export function timeCommits(
+  metrics: { journalCommitted(entries: number, seconds: number): void },
+  clock: Clock,
+): { beforeWrite(write: object): void; afterWrite(write: object): void } {
+  const begun = new WeakMap<object, number>();
+  return {
+    beforeWrite(write) {
+      begun.set(write, clock.monotonicMs());
+    },
+    afterWrite(write) {
+      const since = begun.get(write);
+      if (since !== undefined) metrics.journalCommitted(1, (clock.monotonicMs() - since) / 1000);
+    },
+  };
+}
+
 const outboxShown = 10_000;
 
 /** Keeps the counters as the daemon's state changes; answers how to stop. */
