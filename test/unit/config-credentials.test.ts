@@ -1,5 +1,8 @@
 /** Where secrets come from, and who else may not read them. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -51,7 +54,33 @@ describe('credentials', () => {
     expect(refusal()).toMatchObject({ code: 'invalid' });
   });
 
+  it('refuses what is no file, without waiting for it', () => {
+    rmSync(file);
+    execFileSync('mkfifo', ['-m', '600', file]);
+    expect(refusal()).toMatchObject({ code: 'invalid' });
+    rmSync(file);
+    mkdirSync(file, { mode: 0o700 });
+    expect(refusal()).toMatchObject({ code: 'invalid' });
+  });
+
+  it('says that it can not be opened', async () => {
+    rmSync(file);
+    const server = createServer().listen(file);
+    await once(server, 'listening');
+    chmodSync(file, 0o600);
+    expect(refusal()).toMatchObject({ code: 'denied' });
+    server.close();
+  });
+
+  it('refuses an empty or a too large credential', () => {
+    writeFileSync(file, '\n');
+    expect(() => readCredential('transport-url', folder)).toThrow(/is empty/);
+    writeFileSync(file, 'x'.repeat(65_537));
+    expect(() => readCredential('transport-url', folder)).toThrow(/is too large/);
+  });
+
   it('reads what systemd gives, and says when it gave nothing', () => {
+    chmodSync(file, 0o440); // as systemd has it where a user of the service's own may read it
     expect(readCredential('transport-url', folder)).toBe(secret);
     expect(readCredential('store-key', folder)).toBeNull();
     expect(readCredential('transport-url', '')).toBeNull();
