@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../kit/config.ts';
 import configSchema from '../../schemas/config.json' with { type: 'json' };
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -130,6 +131,22 @@ describe.skipIf(!haveSystemd())('systemd/', () => {
     const drainMs = configSchema.properties.operations.properties.drain_ms.default;
     expect(settings('soc-daemon.service', 'KillSignal')).toEqual(['SIGTERM']);
     expect(Number(settings('soc-daemon.service', 'TimeoutStopSec')[0]) * 1000).toBeGreaterThan(drainMs * 2);
+  });
+
+  it('gives the daemon nothing but state and runtime directory to write, where its example configuration writes', () => {
+    const example = join(project, 'systemd/soc-daemon.example.yaml');
+    const main = join(project, 'soc-daemon/main.ts');
+    expect(run(process.execPath, [main, '--config', example, '--check-config'])).toMatchObject({ status: 0 });
+    const { state_dir: state, rest, amqp } = loadConfig(example);
+    expect(state).toBe(`/var/lib/${settings('soc-daemon.service', 'StateDirectory')[0]}`);
+    expect(dirname(rest.socket)).toBe(`/run/${settings('soc-daemon.service', 'RuntimeDirectory')[0]}`);
+    // where dpuctl looks when nothing is said
+    expect(readFileSync(join(project, 'soc-daemon/cli/run.ts'), 'utf8')).toContain(`'${rest.socket}'`);
+    // the secrets come as credentials
+    expect(amqp).not.toHaveProperty('transport_url_file');
+    const credentials = settings('soc-daemon.service', 'LoadCredential').map((each) => each.split(':')[0]);
+    expect(credentials).toEqual(['transport-url', 'store-key']);
+    expect(settings('soc-daemon.service', 'ReadWritePaths')).toEqual([]);
   });
 
   it('makes the user that the units name, who can not log in', () => {
