@@ -63,7 +63,8 @@ export function createEngine(parts: EngineParts): Engine {
     const before = operation.waitsFor;
     if (before === null || before === operation.id) return true;
     if (isHere(before)) return false;
-    if (!stuck.has(before)) return true;
+    // one that was cancelled before it began overtakes nothing: what is stuck stays for an operator
+    if (!stuck.has(before) || operation.cancelRequested) return true;
     stuck.delete(before);
     parts.supersede(before).then(() => pump(), fatal);
     superseding.add(before);
