@@ -39,6 +39,8 @@ export interface Platform {
 interface Message {
   readonly method: string;
   readonly args: unknown;
+  /** Rises when the store is lost: generations begin anew. */
+  readonly epoch: number;
 }
 
 /** Makes a broker that is up and a platform that listens. */
@@ -51,6 +53,7 @@ export function createPlatform(clock: Clock, random: SeededRandom): Platform {
   let up = true;
   let refusing = false;
   let received = 0;
+  let epoch = 0;
   let lost = new AbortController();
   let taking = false;
 
@@ -65,13 +68,14 @@ export function createPlatform(clock: Clock, random: SeededRandom): Platform {
     });
   }
 
-  function receive({ method, args }: Message): void {
+  function receive({ method, args, epoch: sent }: Message): void {
     received += 1;
     if (method === 'report_node_status') {
       status = args as NodeStatus;
       return;
     }
     const instance = args as Instance;
+    if (sent !== epoch) return;
     const before = told.get(instance.uuid);
     if (before && before.generation > instance.generation) {
       faults.push(`${instance.uuid}: generation ${instance.generation} after ${before.generation}`);
@@ -93,7 +97,7 @@ export function createPlatform(clock: Clock, random: SeededRandom): Platform {
     if (!up) throw new DpuError('unavailable', 'no broker');
     await own.sleep(random.int(10), signal);
     if (refusing) throw new UnroutableError('', 'platform');
-    queue.push({ method, args: structuredClone(args) });
+    queue.push({ method, args: structuredClone(args), epoch });
     take();
     await own.sleep(random.int(30), signal);
   }
@@ -140,6 +144,9 @@ export function createPlatform(clock: Clock, random: SeededRandom): Platform {
     refuse(refused) {
       refusing = refused;
     },
-    forgetGenerations: () => told.clear(),
+    forgetGenerations() {
+      epoch += 1;
+      told.clear();
+    },
   };
 }
