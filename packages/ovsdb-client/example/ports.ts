@@ -52,7 +52,7 @@ await db.readModifyWrite({
 console.log('VLAN', cache.table('Port').get(port._uuid)?.tag);
 
 try {
-  await db.transact([{ op: 'insert', table: 'Bridge', row: { name: 'br-demo' } }]);
+  await db.transact([{ op: 'update', table: 'Port', where: [['_uuid', '==', port._uuid]], row: { tag: 5000 } }]);
 } catch (error) {
   if (error instanceof OperationError) console.log(error.operation, error.peerCode);
 }

@@ -1,6 +1,6 @@
 import { encodeArgument, encodeMutation, encodeValue } from './encode-value.ts';
 import { EncodeError } from './errors.ts';
-import type { Operation, PlainOperation } from './operations.ts';
+import type { Operation, TableOperation } from './operations.ts';
 import type { AnyTables } from './rows.ts';
 import type { ColumnType, DatabaseSchema, TableSchema } from './schema.ts';
 
@@ -46,7 +46,7 @@ export function findColumn(table: TableSchema, column: string, name: string): Co
   return found.type;
 }
 
-function encodeOnTable(table: TableSchema, operation: Exclude<Operation<AnyTables>, PlainOperation>): object {
+function encodeOnTable(table: TableSchema, operation: TableOperation<AnyTables[string], string>): object {
   const { op, table: name } = operation;
   switch (operation.op) {
     case 'insert':

@@ -94,17 +94,18 @@ export type PlainOperation =
   | { readonly op: 'comment'; readonly comment: string }
   | { readonly op: 'assert'; readonly lock: string };
 
+/** A step that works on one table with rows `R` (RFC 7047 5.2.1 to 5.2.6). */
+export type TableOperation<R, K> =
+  | InsertOperation<R, K>
+  | SelectOperation<R, K>
+  | UpdateOperation<R, K>
+  | MutateOperation<R, K>
+  | DeleteOperation<R, K>
+  | WaitOperation<R, K>;
+
 /** One step of a transaction on tables `T` (RFC 7047 5.2). */
 export type Operation<T extends object> =
-  | {
-      [K in TableName<T>]:
-        | InsertOperation<T[K], K>
-        | SelectOperation<T[K], K>
-        | UpdateOperation<T[K], K>
-        | MutateOperation<T[K], K>
-        | DeleteOperation<T[K], K>
-        | WaitOperation<T[K], K>;
-    }[TableName<T>]
+  | { [K in TableName<T>]: TableOperation<T[K], K> }[TableName<T>]
   | PlainOperation;
 
 /** What wait, commit, comment and assert answer: an object without members. */
