@@ -1,37 +1,13 @@
 /** The instance state machine as one table; `docs/instance-states.md` is generated from it. */
 
+import type { Instance } from '../schemas/generated/instance.ts';
+import type { Operation } from '../schemas/generated/operation.ts';
+
 /** The state of an instance. */
-export type InstanceState =
-  | 'building'
-  | 'active'
-  | 'stopped'
-  | 'paused'
-  | 'suspended'
-  | 'error'
-  | 'deleting'
-  | 'migrating'
-  | 'deleted';
+export type InstanceState = Instance['state'];
 
 /** What an operation does to an instance. */
-export type OperationKind =
-  | 'build'
-  | 'destroy'
-  | 'start'
-  | 'stop'
-  | 'reboot'
-  | 'attach_interface'
-  | 'detach_interface'
-  | 'attach_volume'
-  | 'detach_volume'
-  | 'pause'
-  | 'unpause'
-  | 'resize'
-  | 'create_snapshot'
-  | 'reset_admin_password'
-  | 'set_interface_qos'
-  | 'prepare_migration'
-  | 'finish_migration'
-  | 'abort_migration';
+export type OperationKind = Operation['kind'];
 
 /** How an operation ended for the instance. */
 export type Outcome = 'succeeded' | 'failed' | 'cancelled' | 'stuck';
