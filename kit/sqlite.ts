@@ -52,6 +52,9 @@ export function sqliteCode(error: unknown): string | null {
   return error instanceof Database.SqliteError ? error.code : null;
 }
 
+/** Page cache of a connection: better-sqlite3's own default is 16 MB, which each connection would fill in time. */
+const cacheKib = 1024;
+
 const sideFiles = ['-wal', '-shm', '-journal'] as const;
 
 /**
@@ -142,6 +145,7 @@ export function openWriter(options: DatabaseOptions): Database.Database {
     db.pragma('foreign_keys = ON');
     db.pragma('secure_delete = ON');
     db.pragma('temp_store = MEMORY');
+    db.pragma(`cache_size = -${cacheKib}`);
     db.pragma('journal_size_limit = 16777216');
     migrate(db, migrations);
     return db;
@@ -167,5 +171,7 @@ function migrate(db: Database.Database, migrations: readonly Migration[]): void 
 
 /** Opens a connection that only reads; it sees every commit of the writer, which must be open. */
 export function openReader(file: string): Database.Database {
-  return new Database(file, { readonly: true, fileMustExist: true, timeout: 5000 });
+  const db = new Database(file, { readonly: true, fileMustExist: true, timeout: 5000 });
+  db.pragma(`cache_size = -${cacheKib}`);
+  return db;
 }

@@ -1,5 +1,17 @@
 /**
- * Node's flags for soc-daemon, everywhere it is started: systemd unit, demo, benchmarks. They keep resident memory down: a young
- * generation as small as the daemon's garbage is, and one helper thread. `docs/benchmarks.md` has what each is worth.
+ * Node's flags for soc-daemon, everywhere it is started: systemd unit, demo, benchmarks. They trade speed, which a daemon that
+ * waits for hardware has to spare, for resident memory, which a SoC has not; `docs/benchmarks.md` has what they are worth.
+ * Not `--lite-mode`, which would save as much: it takes WebAssembly away, and undici's HTTP parser needs it.
  */
-export const daemonNodeFlags: readonly string[] = ['--max-semi-space-size=1', '--v8-pool-size=1'];
+export const daemonNodeFlags: readonly string[] = [
+  // Garbage is small and short-lived.
+  '--max-semi-space-size=1',
+  // Collects at some 30 MiB and not only at 100: what lives is 25 MiB, the rest is room for the largest requests.
+  '--max-old-space-size=192',
+  // Interprets: no optimised copy of the code, and no compiler's memory.
+  '--max-opt=0',
+  '--no-sparkplug',
+  '--optimize-for-size',
+  // One helper thread.
+  '--v8-pool-size=1',
+];

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { createClient } from '../../soc-daemon/cli/client.ts';
 import { daemonNodeFlags } from '../../tools/daemon-flags.ts';
+import { cpuMsOf } from './procfs.ts';
 
 const root = join(import.meta.dirname, '../..');
 const READY_MS = 60_000;
@@ -38,6 +39,8 @@ export interface Running {
   readonly socket: string;
   /** From the start of the process until it said that it is ready, in ms. */
   readonly readyMs: number;
+  /** CPU time of all its threads until then, in ms. */
+  readonly readyCpuMs: number;
   stop(): Promise<void>;
 }
 
@@ -80,10 +83,12 @@ export async function startDaemon(scene: Scene, state: string): Promise<Running>
   closeSync(output);
   const ended = once(child, 'exit');
   await ready(child, socket, log);
+  const pid = child.pid ?? 0;
   return {
-    pid: child.pid ?? 0,
+    pid,
     socket,
     readyMs: performance.now() - begun,
+    readyCpuMs: cpuMsOf(pid),
     async stop() {
       child.kill('SIGTERM');
       await ended;

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { open, readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { daemonNodeFlags } from '../daemon-flags.ts';
 import { findRabbitServer, readBroker, startBroker } from '../rabbitmq.ts';
 import { DemoError } from './demo-error.ts';
 import { type Layout, makeDirectories, writeConfig } from './layout.ts';
@@ -93,7 +94,7 @@ async function startDaemon({ layout, root, screen, signal, onStart }: StartOptio
   const log = await open(layout.daemonLog, 'a', 0o600);
   let child: ChildProcess;
   try {
-    child = spawn(process.execPath, [join(root, 'soc-daemon/main.ts'), '--config', layout.config], {
+    child = spawn(process.execPath, [...daemonNodeFlags, join(root, 'soc-daemon/main.ts'), '--config', layout.config], {
       cwd: root,
       detached: true, // a Ctrl-C at the terminal is for the demo, which ends it in order
       stdio: ['ignore', log.fd, log.fd],
