@@ -6,7 +6,7 @@ import {
   IpmiBusyError,
   IpmiClosedError,
   IpmiCompletionError,
-  IpmiError,
+  type IpmiError,
   IpmiSessionLostError,
   IpmiTimeoutError,
   IpmiUnreachableError,

@@ -55,7 +55,10 @@ export class IpmiCipherError extends IpmiError {
 export class IpmiSessionError extends IpmiError {
   readonly status: number;
   constructor(status: number, step: string) {
-    super(rmcpStatusName(status), `${step}: ${rmcpStatusText(status)} (status 0x${status.toString(16).padStart(2, '0')})`);
+    super(
+      rmcpStatusName(status),
+      `${step}: ${rmcpStatusText(status)} (status 0x${status.toString(16).padStart(2, '0')})`,
+    );
     this.status = status;
   }
 }
@@ -95,6 +98,16 @@ export class IpmiSessionLostError extends IpmiError {
 export class IpmiClosedError extends IpmiError {
   constructor(message = 'closed') {
     super('closed', message);
+  }
+}
+
+/**
+ * A serial-over-LAN stream cannot begin or go on: `sol-active` when this session has one already, `sol-deactivated` when the BMC
+ * ended it, for example because another console took over (IPMI 2.0 15.9), `sol-no-ack` when it no longer acknowledges.
+ */
+export class IpmiSolError extends IpmiError {
+  constructor(code: 'sol-active' | 'sol-deactivated' | 'sol-no-ack', message: string) {
+    super(code, message);
   }
 }
 

@@ -95,7 +95,14 @@ async function openWithSuite(link: Link, suite: CipherSuite, options: HandshakeO
     throw new IpmiCipherError('bad-cipher-suite', `the BMC answered cipher suite ${suite.id} with other algorithms`);
   }
   const { bmcSessionId } = opened;
-  const own = { suite, consoleSessionId, bmcSessionId, consoleRandom: randomBytes(16), role: NAME_ONLY | options.privilege, username };
+  const own = {
+    suite,
+    consoleSessionId,
+    bmcSessionId,
+    consoleRandom: randomBytes(16),
+    role: NAME_ONLY | options.privilege,
+    username,
+  };
   const { bmcRandom, bmcGuid, code } = decodeRakp2(
     await setupStep(link, options, signal, {
       name: 'RAKP 1',
@@ -170,7 +177,11 @@ function refusal(status: number, step: string, repeated: boolean): Error {
   return known;
 }
 
-async function askCapabilities(link: Link, options: HandshakeOptions, signal: AbortSignal): Promise<ChannelAuthCapabilities> {
+async function askCapabilities(
+  link: Link,
+  options: HandshakeOptions,
+  signal: AbortSignal,
+): Promise<ChannelAuthCapabilities> {
   const data = authCapabilitiesData(options.privilege);
   const request = { netFn: NET_FN.app, command: GET_CHANNEL_AUTH_CAPABILITIES, data };
   const sequence = randomInt(64);

@@ -72,7 +72,8 @@ export function protect(keys: SessionKeys, packet: Packet, iv: Uint8Array = rand
  */
 export function unprotect(keys: SessionKeys, sessionId: number, datagram: Buffer): Packet | undefined {
   const packet = split(datagram);
-  if (packet === undefined || packet.flags !== (ENCRYPTED | AUTHENTICATED) || packet.sessionId !== sessionId) return undefined;
+  if (packet === undefined || packet.flags !== (ENCRYPTED | AUTHENTICATED) || packet.sessionId !== sessionId)
+    return undefined;
   const end = datagram.length - keys.suite.macBytes;
   const trailer = end - HEADER - packet.payload.length;
   if (trailer < 2 || !timingSafeEqual(datagram.subarray(end), mac(keys, datagram.subarray(0, end)))) return undefined;

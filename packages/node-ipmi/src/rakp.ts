@@ -76,5 +76,10 @@ export function rakp4Check(rakp: RakpContext, sik: Uint8Array): Buffer {
 export function sessionKeys(rakp: RakpContext, bmcKey: Uint8Array): SessionKeys {
   const { suite } = rakp;
   const sik = hmac(suite, bmcKey, rakp.consoleRandom, rakp.bmcRandom, ...roleAndName(rakp));
-  return { suite, sik, k1: hmac(suite, sik, new Uint8Array(20).fill(1)), k2: hmac(suite, sik, new Uint8Array(20).fill(2)) };
+  return {
+    suite,
+    sik,
+    k1: hmac(suite, sik, new Uint8Array(20).fill(1)),
+    k2: hmac(suite, sik, new Uint8Array(20).fill(2)),
+  };
 }

@@ -45,7 +45,10 @@ export class Session {
   readonly #slots = new RequestSlots(REST_MS);
   readonly #pending = new Map<number, Pending>();
   readonly #waiting: (() => void)[] = [];
-  readonly #payloads = new Map<number, { readonly data: (payload: Buffer) => void; readonly end: (error: Error) => void }>();
+  readonly #payloads = new Map<
+    number,
+    { readonly data: (payload: Buffer) => void; readonly end: (error: Error) => void }
+  >();
   #running = 0;
   #sequence = 0;
   #heardAt = performance.now();
@@ -103,6 +106,11 @@ export class Session {
   /** Whether somebody takes the payloads of that type. */
   takes(payloadType: number): boolean {
     return this.#payloads.has(payloadType);
+  }
+
+  /** Hands payloads to their taker as if they came only now: those that were there before it. */
+  replay(payloadType: number, payloads: readonly Buffer[]): void {
+    for (const payload of payloads) this.#payloads.get(payloadType)?.data(payload);
   }
 
   /** Tells the BMC (Close Session, 22.19) and waits for its answer once, not longer than a repeat would take. */

@@ -35,7 +35,12 @@ export function decodeAuthCapabilities(data: Buffer): ChannelAuthCapabilities {
 }
 
 /** RMCP+ Open Session Request, proposing one algorithm of each kind (13.17). */
-export function encodeOpenSession(tag: number, privilege: number, consoleSessionId: number, suite: CipherSuite): Buffer {
+export function encodeOpenSession(
+  tag: number,
+  privilege: number,
+  consoleSessionId: number,
+  suite: CipherSuite,
+): Buffer {
   const bytes = Buffer.alloc(32);
   bytes.writeUInt8(tag, 0);
   bytes.writeUInt8(privilege, 1);
@@ -73,7 +78,7 @@ export type OpenedSession = { readonly bmcSessionId: number; readonly algorithms
 export function decodeOpenedSession(rest: Buffer): OpenedSession {
   const reader = new ByteReader(rest, 'RMCP+ Open Session Response');
   const bmcSessionId = reader.u32();
-  const algorithm = (): number => (reader.bytes(4), reader.bytes(4).readUInt8(0) & 0x3f);
+  const algorithm = (): number => reader.bytes(8).readUInt8(4) & 0x3f;
   return { bmcSessionId, algorithms: [algorithm(), algorithm(), algorithm()] };
 }
 

@@ -83,7 +83,8 @@ export async function getBootFlags(bmc: IpmiRequester, options?: CallOptions): P
   const reader = new ByteReader(await bmc.request(request, options), 'Get System Boot Options');
   reader.u8();
   const parameter = reader.u8();
-  if ((parameter & 0x7f) !== BOOT_FLAGS) throw new IpmiFormatError('Get System Boot Options: another parameter came back');
+  if ((parameter & 0x7f) !== BOOT_FLAGS)
+    throw new IpmiFormatError('Get System Boot Options: another parameter came back');
   const raw = Buffer.from(reader.bytes(5));
   const flags = raw.readUInt8(0);
   const selector = (raw.readUInt8(1) >> 2) & 0x0f;

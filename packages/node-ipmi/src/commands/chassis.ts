@@ -77,7 +77,11 @@ const IDEMPOTENT: ReadonlySet<ChassisAction> = new Set(['off', 'on', 'soft']);
  * Chassis Control (IPMI 2.0 28.3). `off`, `on` and `soft` are repeated when no answer comes; `cycle`, `reset` and `diag` are sent
  * once, so that `timeout` and `session-lost` mean that they may have happened. The answer says that the BMC took it, not that it is done.
  */
-export async function chassisControl(bmc: IpmiRequester, action: ChassisAction, options: CallOptions = {}): Promise<void> {
+export async function chassisControl(
+  bmc: IpmiRequester,
+  action: ChassisAction,
+  options: CallOptions = {},
+): Promise<void> {
   const request = { netFn: NET_FN.chassis, command: 0x02, data: [CHASSIS_ACTIONS[action]] };
   await bmc.request(request, { ...options, repeatable: IDEMPOTENT.has(action) });
 }
