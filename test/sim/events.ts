@@ -29,8 +29,14 @@ const codes: readonly ErrorCode[] = [
 
 function orderFault({ world, random, trace }: Scene): void {
   if (random.chance(0.25)) {
-    const kind = random.pick(['not-enumerated', 'bdf-changes', 'not-released', 'ignores-soft-off'] as const);
-    const port = kind === 'ignores-soft-off' ? 'power' : 'snic';
+    const kind = random.pick([
+      'not-enumerated',
+      'bdf-changes',
+      'not-released',
+      'ignores-soft-off',
+      'unhealthy',
+    ] as const);
+    const port = kind === 'ignores-soft-off' ? 'power' : kind === 'unhealthy' ? 'ovs' : 'snic';
     const ms = random.chance(0.6) ? { ms: random.int(60_000) } : {};
     const times = kind === 'not-released' && random.chance(0.7) ? { times: 1 + random.int(3) } : {};
     world.faults.order({ port, method: '*', kind, ...ms, ...times });

@@ -31,6 +31,8 @@ export interface LifeOptions extends Omit<SimNodeOptions, 'clock' | 'wrapStore' 
   readonly clock: Clock;
   /** Connects a life to the world. */
   readonly connect: () => SimConnection;
+  /** Told behind every effect on the world. */
+  readonly onEffect: () => void;
   /** Told when a life that was asked to stop says that nothing may go on. */
   readonly onLate: (error: string) => void;
   readonly adapters: (service: ComputeService, store: NodeStore, clock: Clock) => readonly PlatformAdapter[];
@@ -152,7 +154,10 @@ export function beginLife(options: LifeOptions): Life {
     onPeerRestart: (listener) => world.onPeerRestart((peer) => (dead() ? undefined : listener(peer))),
   };
   world.hooks.beforeEffect = () => pass('effect', 'before');
-  world.hooks.afterEffect = () => pass('effect', 'behind');
+  world.hooks.afterEffect = () => {
+    options.onEffect();
+    pass('effect', 'behind');
+  };
 
   startSimNode({
     ...options,

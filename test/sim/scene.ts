@@ -6,6 +6,7 @@ import { createSimWorld, type SimConnection, type SimWorld } from '../../drivers
 import { memoryWorldStore } from '../../drivers/sim/world-store.ts';
 import { type SeededRandom, seededRandom } from '../support/seeded-random.ts';
 import { type VirtualClock, virtualClock } from '../support/virtual-clock.ts';
+import { checkAlways } from './checks.ts';
 import { beginLife, type Life } from './life.ts';
 import { createPlatform, type Platform } from './platform.ts';
 import { type Request, type RequestPool, repeatKey } from './requests.ts';
@@ -97,6 +98,10 @@ export function createScene({ seed, echo, distort }: SeedOptions): Scene {
     scene.life = beginLife({
       world,
       connect: () => (distort ? distort(world.connect()) : world.connect()),
+      onEffect() {
+        const store = scene.life.state() === 'up' ? (scene.life.node()?.store ?? null) : null;
+        scene.failures.push(...checkAlways(world, platform, store, !scene.storeLost));
+      },
       onLate: (error) => scene.failures.push(`gave-up-while-stopping ${error}`),
       clock,
       dir,

@@ -17,6 +17,7 @@ export interface SeedResult {
 }
 
 const pauses = [0, 0, 1, 5, 20, 100, 400, 1500, 6000, 30_000, 90_000, 400_000] as const;
+const tempers = [0, 0.3, 1, 1, 3] as const;
 const hour = 3_600_000;
 
 /** Runs a seed from its first life to an empty node. Never rejects: what goes wrong is among the failures. */
@@ -28,8 +29,10 @@ export async function runSeed(options: SeedOptions): Promise<SeedResult> {
   try {
     await clock.advance(1000);
     const length = 20 + random.int(61);
+    // each seed has a temper of its own: what is rare in most is common in some
+    const weights = events.map(([weight, name]) => weight * (name === 'request' ? 1 : random.pick(tempers)));
     for (; done < length && failures.length === 0; done += 1) {
-      await oneEvent(scene);
+      await oneEvent(scene, weights);
       failures.push(...checkNow(scene));
     }
     if (failures.length === 0) await quieten(scene);
@@ -55,11 +58,11 @@ export async function runSeed(options: SeedOptions): Promise<SeedResult> {
   };
 }
 
-async function oneEvent(scene: Scene): Promise<void> {
+async function oneEvent(scene: Scene, weights: readonly number[]): Promise<void> {
   const { random, clock, trace } = scene;
-  let at = random.unit() * events.reduce((sum, [weight]) => sum + weight, 0);
-  const event = events.find(([weight]) => {
-    at -= weight;
+  let at = random.unit() * weights.reduce((sum, weight) => sum + weight, 0);
+  const event = events.find((_each, index) => {
+    at -= weights[index] ?? 0;
     return at < 0;
   });
   if (event) {
