@@ -21,6 +21,8 @@ export interface LifeOptions {
   readonly seed: string;
   readonly scenario?: Scenario;
   readonly failing?: Failing;
+  /** Tells of the moments of its start too. */
+  readonly armed?: boolean;
   /** Told of every moment that a kill can come at, once `arm` was called. */
   readonly onMoment?: (label: string) => void;
 }
@@ -56,7 +58,7 @@ export async function startLife(options: LifeOptions): Promise<Life> {
       },
     },
   });
-  let armed = false;
+  let armed = options.armed ?? false;
   const moment = (label: string): void => {
     if (armed) options.onMoment?.(label);
   };

@@ -23,8 +23,11 @@ export function shapeOf({ node }: Life): Shape | null {
   return { state: record.state, name: record.name, flavor: JSON.stringify(record.flavor), devices: devices.sort() };
 }
 
-/** Everything that is wrong with a settled node, whatever happened to it: leaks, half things, disagreement. */
-export function faultsOf(life: Life): readonly string[] {
+/**
+ * Everything that is wrong with a node at rest, whatever happened to it: leaks, half things, disagreement. Addresses on
+ * the host's bus are compared only once reconcile had its turn.
+ */
+export function faultsOf(life: Life, reconciled = true): readonly string[] {
   const { world, node } = life;
   const { store } = node;
   const live = new Set(store.liveInstances().map((each) => each.id));
@@ -39,8 +42,8 @@ export function faultsOf(life: Life): readonly string[] {
   const marked = world.state.functions.rows().filter((each) => each.mark);
   compare(
     'functions',
-    rows.map(({ id, mac, bdf, phase }) => JSON.stringify([id, mac, bdf, phase === 'plugged'])),
-    marked.map(({ id, mac, bdf, plugged }) => JSON.stringify([id, mac, bdf, plugged])),
+    rows.map(({ id, mac, bdf, phase }) => JSON.stringify([id, mac, reconciled && bdf, phase === 'plugged'])),
+    marked.map(({ id, mac, bdf, plugged }) => JSON.stringify([id, mac, reconciled && bdf, plugged])),
   );
   const bindings = store.bindings();
   compare(

@@ -99,10 +99,11 @@ export async function openBench(): Promise<CrashBench> {
     await life.drive(scenario.submit(life.node.service));
     await life.idle();
     const seen = moments.length;
+    const byItself = faultsOf(life, false);
     await settle(life);
     const operation = lastOperation(life, scenario);
     const after = shapeOf(life);
-    const wrong = operation?.state === 'stuck' ? [] : faultsOf(life);
+    const wrong = operation?.state === 'stuck' ? [] : [...byItself, ...faultsOf(life)];
     await life.close();
     const ways = [effectCounts(dir), usual.get(scenario.name), usual.get(scenario.instead ?? '')];
     const effects = mostOf(ways.filter((each) => each !== undefined));
@@ -201,8 +202,12 @@ async function reviveKept(one: CrashCase, dir: string, log: (line: string) => vo
   const life = await startLife({ dir, seed: 'second life', scenario });
   const wrong: string[] = [];
   try {
+    await life.idle();
+    // steps and their undo leave nothing for reconcile to find
+    const byItself = faultsOf(life, false);
     let settled = await settle(life);
     let operation = lastOperation(life, scenario);
+    if (operation?.state !== 'stuck') wrong.push(...byItself.map((each) => `before reconcile: ${each}`));
     if (operation?.state === 'stuck') {
       log(`stuck: ${JSON.stringify(operation.error)}`);
       if (failing.length === 0) wrong.push(`stuck without a failure: ${JSON.stringify(operation.error)}`);
