@@ -4,13 +4,14 @@ import { IpmiCompletionError, IpmiFormatError } from '../errors.ts';
 import { NET_FN } from '../message.ts';
 import { readChunked } from './chunks.ts';
 import { parseSdr, type SdrRecord } from './sdr-records.ts';
+import { dateOf } from './timestamp.ts';
 
 /** Get SDR Repository Info (IPMI 2.0 33.9). */
 export type SdrRepositoryInfo = {
   /** For example `1.5`. */
   readonly version: string;
   readonly recordCount: number;
-  /** Seconds; undefined when the BMC does not know. */
+  /** Undefined when the BMC had no clock then. */
   readonly lastAddition: Date | undefined;
   readonly lastErase: Date | undefined;
 };
@@ -34,8 +35,8 @@ export async function getSdrRepositoryInfo(bmc: IpmiRequester, options?: CallOpt
   return {
     version: `${version & 15}.${version >> 4}`,
     recordCount,
-    lastAddition: timeOf(reader.u32()),
-    lastErase: timeOf(reader.u32()),
+    lastAddition: dateOf(reader.u32()),
+    lastErase: dateOf(reader.u32()),
   };
 }
 
@@ -87,8 +88,4 @@ async function readRecord(bmc: IpmiRequester, reservation: number, id: number, o
 
 function isCompletion(error: unknown, code: number): boolean {
   return error instanceof IpmiCompletionError && error.completionCode === code;
-}
-
-function timeOf(seconds: number): Date | undefined {
-  return seconds === 0 || seconds === 0xffff_ffff ? undefined : new Date(seconds * 1000);
 }

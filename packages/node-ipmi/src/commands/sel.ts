@@ -3,6 +3,7 @@ import type { CallOptions, IpmiRequester } from '../client.ts';
 import { IpmiCompletionError, IpmiFormatError } from '../errors.ts';
 import { NET_FN } from '../message.ts';
 import { sensorTypeName } from './sensor-names.ts';
+import { dateOf } from './timestamp.ts';
 
 /** Get SEL Info (IPMI 2.0 31.2). */
 export type SelInfo = {
@@ -52,8 +53,6 @@ const GET = 0x43;
 const FIRST = 0x0000;
 const END = 0xffff;
 const NOT_PRESENT = 0xcb;
-/** Times below are seconds since the BMC's start and no date (37). */
-const FIRST_DATE = 0x2000_0000;
 
 /** Get SEL Info (IPMI 2.0 31.2). @throws as `IpmiRequester.request`, and `malformed` */
 export async function getSelInfo(bmc: IpmiRequester, options?: CallOptions): Promise<SelInfo> {
@@ -128,8 +127,4 @@ async function getEntry(bmc: IpmiRequester, id: number, options?: CallOptions) {
     if (empty) return undefined;
     throw error;
   }
-}
-
-function dateOf(seconds: number): Date | undefined {
-  return seconds <= FIRST_DATE || seconds === 0xffff_ffff ? undefined : new Date(seconds * 1000);
 }
