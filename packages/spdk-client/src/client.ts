@@ -67,7 +67,7 @@ export interface SpdkClient {
    * `LimitError`, `ClosedError`, or the signal's reason. While there is no connection it waits for one until its deadline.
    */
   call<Params, Result>(method: Method<Params, Result>, ...args: CallArgs<Params>): Promise<Result>;
-  /** The same for a method by name; the result is as it came. */
+  /** The same for a method by name; the result is as it came. Parameters without a member are not sent. */
   request(method: string, params?: object, options?: CallOptions): Promise<unknown>;
   /** Adds a listener; the function returned takes it away. */
   on<K extends keyof SpdkClientEvents>(name: K, listener: (event: SpdkClientEvents[K]) => void): () => void;
@@ -200,7 +200,9 @@ export function createSpdkClient(options: SpdkClientOptions): SpdkClient {
     if (waiting.size >= maxQueued) throw new LimitError(`${maxQueued} requests are waiting already`);
     lastId += 1;
     const id = lastId;
-    const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, id, params }));
+    // a method without parameters refuses even an empty object (SPDK v24.01, -32602)
+    const given = params !== undefined && Object.keys(params).length > 0 ? params : undefined;
+    const bytes = Buffer.from(JSON.stringify({ jsonrpc: '2.0', method, id, params: given }));
     if (bytes.length > maxRequestBytes)
       throw new LimitError(`${method}: the request is longer than ${maxRequestBytes} bytes`);
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();

@@ -40,7 +40,15 @@ export async function findNvmeController(
   return (await client.call(nvme.controllers, {}, options)).find((each) => each.name === name);
 }
 
-/** A logical volume or snapshot by `store/name` or uuid out of the whole list, undefined when there is none. */
+/** A logical volume or snapshot by `store/name`, or by uuid, out of the list of its store or of all; undefined when there is none. */
 export async function findLvol(client: SpdkClient, name: string, options?: CallOptions): Promise<Lvol | undefined> {
-  return (await client.call(lvol.list, {}, options)).find((each) => each.alias === name || each.uuid === name);
+  const slash = name.indexOf('/');
+  try {
+    const all = await client.call(lvol.list, slash < 0 ? {} : { lvs_name: name.slice(0, slash) }, options);
+    return all.find((each) => each.alias === name || each.uuid === name);
+  } catch (error) {
+    // the store itself is missing
+    if (isErrno(error, 'ENODEV')) return undefined;
+    throw error;
+  }
 }
