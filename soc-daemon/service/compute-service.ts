@@ -25,6 +25,9 @@ export interface ComputeServiceParts extends Omit<AcceptParts, 'nodeType' | 'inv
 
 const defaultLimit = 100;
 
+/** A repeat is told by its fingerprint alone: what it asks for may be taken by its own first try. */
+const repeated: Resolved = { request: {}, newInstance: null, claimsHost: false, secrets: [] };
+
 /** Makes the use cases. */
 export function createComputeService(parts: ComputeServiceParts): ComputeService {
   const { store, engine, driver, monitor, events, random } = parts;
@@ -89,6 +92,14 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     if (operation.waitsFor !== null && engine.mayCancel(operation.waitsFor)) engine.cancel(operation.waitsFor);
   }
 
+  function isKnown(key: string): boolean {
+    try {
+      return store.operationByKey(key) !== null;
+    } catch {
+      return false; // a daemon that stops may have closed its store by now; the first error says more
+    }
+  }
+
   async function submit<Method extends MutatingMethod>(
     method: Method,
     typedArgs: Args<Method>,
@@ -113,18 +124,23 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     );
     const isRepeat = before !== null && (kind !== 'destroy' || !isEnded(before.state));
     if (kind === 'build' && !isRepeat) refuseNewInstance();
-    // a repeat is told by its fingerprint alone: what it asks for may be taken by its own first try
-    const resolved: Resolved = isRepeat
-      ? { request: {}, newInstance: null, claimsHost: false, secrets: [] }
-      : method === 'build_and_run_instance'
-        ? await resolveBuild(acceptParts, instance, args as unknown as Args<'build_and_run_instance'>)
-        : await resolveChange(
+    const resolve = (): Promise<Resolved> =>
+      method === 'build_and_run_instance'
+        ? resolveBuild(acceptParts, instance, args as unknown as Args<'build_and_run_instance'>)
+        : resolveChange(
             acceptParts,
             method as Exclude<MutatingMethod, 'build_and_run_instance'>,
             instance,
             args,
             requestId ?? id,
           );
+    const resolved = isRepeat
+      ? repeated
+      : await resolve().catch((error: unknown) => {
+          // its own first try may have been accepted meanwhile
+          if (before === null && key !== null && isKnown(key)) return repeated;
+          throw error;
+        });
     const { request, ...rest } = resolved;
     const operation = { id, kind, planVersion, instance, request, requestedBy: caller.by, requestId };
     const record = answer(await store.accept({ operation, key, fingerprint, ...rest }));
