@@ -28,6 +28,7 @@ afterAll(() => {
   process.stdout.write(
     `crash suite: ${ran.kills} kills and ${ran.failures} failures of ${ran.possible} cases, ${lives} lives after, seed ${seed}\n`,
   );
+  if (only !== undefined && ran.kills + ran.failures === 0) throw new Error(`there is no case ${only}`);
 });
 
 async function runAll(cases: readonly CrashCase[], share: number): Promise<void> {
