@@ -57,7 +57,7 @@ const EVENT_BUFFER_BYTES = 1_048_576;
 export function createApi(options: ApiOptions): Api {
   const { service, config, clock, metrics } = options;
   const requestTimeoutMs = config.request_timeout_ms ?? 30_000;
-  const document = openApiDocument(routes, options.version ?? '0.0.0');
+  let document: ReturnType<typeof openApiDocument> | undefined; // made when it is asked for first
   const bufferBytes = options.eventBufferBytes ?? EVENT_BUFFER_BYTES;
   const events = createEventStreams({ service, clock, metrics, bufferBytes });
   const local = new WeakSet<Socket>();
@@ -67,7 +67,10 @@ export function createApi(options: ApiOptions): Api {
   const app = createApp({
     ...options,
     routes,
-    openapi: () => document,
+    openapi: () => {
+      document ??= openApiDocument(routes, options.version ?? '0.0.0');
+      return document;
+    },
     events,
     limiter: createRateLimiter(config.requests_per_second ?? 200, clock),
     authorized: (request: Request) => local.has(request.socket) || checkToken(request.get('authorization')),
