@@ -132,6 +132,7 @@ export function createScene({ seed, echo, distort }: SeedOptions): Scene {
         answered(scene, request, operation.id);
       },
       (error: unknown) => {
+        if (life.state() === 'stopped') return; // the process has gone, and its caller knows no more
         trace.add(`  refused ${request.method} ${errorText(error)}`);
         refused(scene, request, error);
       },
