@@ -1,4 +1,7 @@
 /** What a platform gets for messages that are wrong, and for the same request twice; the consumer lives on after each. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { SimWorld } from '../../drivers/sim/world.ts';
@@ -20,16 +23,18 @@ const maxBody = 4096;
 describe.skipIf(!haveStock())('bad input over AMQP', () => {
   let rabbit: TestRabbit;
   let world: SimWorld;
+  let dir: string;
   let node: AmqpNode;
   let client: PlatformClient;
   let connection: ChannelModel;
   let channel: ConfirmChannel;
-  const { log, lines } = captureLog();
+  const { log, lines } = captureLog(afterAll);
 
   beforeAll(async () => {
     rabbit = await startRabbit();
     world = amqpWorld();
-    node = await startAmqpNode({ url: rabbit.url, world, log, amqp: { max_body_bytes: maxBody } });
+    dir = mkdtempSync(join(tmpdir(), 'amqp-bad-input-'));
+    node = await startAmqpNode({ url: rabbit.url, world, dir, log, amqp: { max_body_bytes: maxBody } });
     client = await startClient(rabbit.url, hostname);
     await client.reachesNode();
     connection = await connect(rabbit.url.replace(/^rabbit:/, 'amqp:'));
@@ -40,6 +45,7 @@ describe.skipIf(!haveStock())('bad input over AMQP', () => {
     await client?.stop();
     await node?.stop();
     world?.close();
+    rmSync(dir, { recursive: true, force: true });
     await rabbit?.stop();
   });
 
@@ -247,7 +253,7 @@ describe.skipIf(!haveStock())('bad input over AMQP', () => {
     for (const queue of ['compute', `compute.${hostname}`]) {
       expect((await channel.checkQueue(queue)).messageCount).toBe(0);
     }
-    node = await startAmqpNode({ url: rabbit.url, world, dir: node.dir });
+    node = await startAmqpNode({ url: rabbit.url, world, dir });
     await client.reachesNode();
   });
 });

@@ -30,7 +30,7 @@ describe.skipIf(!haveStock())('the platform RPC, with stock oslo.messaging as th
   let node: AmqpNode;
   let client: PlatformClient;
   let server: PlatformServer;
-  const { log, lines } = captureLog();
+  const { log, lines } = captureLog(afterAll);
   let thrown: Error = new Error('none');
 
   beforeAll(async () => {

@@ -1,7 +1,7 @@
 /** Brokers that are away, that forget everything, and platforms that are not there yet: the platform ends up with the truth. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -96,7 +96,7 @@ describe.skipIf(!haveStock())('broker and platform come and go', () => {
   it(
     'keeps reports that no queue takes until there is one',
     async () => {
-      const { log, lines } = captureLog();
+      const { log, lines } = captureLog((end) => ends.push(end));
       const node = later(await startAmqpNode({ url: rabbit.url, world: newWorld(), log }));
       const { id } = await node.service.submit('build_and_run_instance', build, caller);
       expect((await node.service.waitForEnd(id)).state).toBe('succeeded');
@@ -184,7 +184,7 @@ describe.skipIf(!haveStock())('broker and platform come and go', () => {
   );
 
   describe('a daemon that is killed with a request in its hands', () => {
-    const program = fileURLToPath(new URL('python/amqp-child.ts', import.meta.url));
+    const program = fileURLToPath(new URL('./python/amqp-child.ts', import.meta.url));
 
     async function startDaemon(
       dir: string,
@@ -207,6 +207,7 @@ describe.skipIf(!haveStock())('broker and platform come and go', () => {
       'is given it again, and does it once (killed %s it was journaled)',
       async (moment) => {
         const dir = mkdtempSync(join(tmpdir(), 'amqp-child-'));
+        ends.push(() => rmSync(dir, { recursive: true, force: true }));
         const first = await startDaemon(dir, moment);
         const client: PlatformClient = later(await startClient(rabbit.url, hostname));
         await client.reachesNode();

@@ -42,7 +42,7 @@ describe.skipIf(!haveStock())('secrets over AMQP', () => {
   let node: AmqpNode;
   let client: PlatformClient;
   let server: PlatformServer;
-  const { log, lines } = captureLog();
+  const { log, lines } = captureLog(afterAll);
   const failures: RemoteFailure[] = [];
   const answers: unknown[] = [];
   let secrets: readonly string[] = [];

@@ -1,5 +1,5 @@
 /** A whole daemon on the simulated world, with the platform's AMQP adapter on a real broker. */
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ComputeService } from '../../../core/ports/compute-service.ts';
@@ -61,6 +61,7 @@ export interface AmqpNode extends SimNode {
 export interface AmqpNodeOptions {
   readonly url: string;
   readonly world: SimWorld;
+  /** State directory, kept at the end; one of its own, removed then, unless told. */
   readonly dir?: string;
   readonly log?: Log;
   readonly amqp?: Partial<AmqpSettings>;
@@ -92,5 +93,12 @@ export async function startAmqpNode(options: AmqpNodeOptions): Promise<AmqpNode>
       }),
     ],
   });
-  return { ...node, dir };
+  return {
+    ...node,
+    dir,
+    async stop() {
+      await node.stop();
+      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
+    },
+  };
 }
