@@ -1,5 +1,6 @@
 /**
- * Measures the built daemon and prints a table: `npm run bench [-- --quick] [--only start|operations|journal] [--json FILE] [--drop-caches]`.
+ * Measures the built daemon and prints a table: `npm run bench [-- --quick] [--only start|operations|journal] [--json FILE] [--dist BUILD]
+ * [--drop-caches]`.
  * It never fails because something is slow.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean' },
     json: { type: 'string' },
     only: { type: 'string' },
+    dist: { type: 'string' },
     'drop-caches': { type: 'boolean' },
   },
 });
@@ -29,7 +31,7 @@ const dir = mkdtempSync(join(tmpdir(), 'bench-'));
 const broker = await startRabbit({ dir: join(dir, 'broker') });
 const rows: Row[] = [];
 try {
-  const scene = makeScene(dir, broker.url);
+  const scene = makeScene(dir, broker.url, values.dist);
   console.log(`Node ${process.versions.node}, ${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores,`);
   console.log(`daemon ${oneCore ? 'on one core' : 'on all cores'}, flags ${scene.flags.join(' ')}\n`);
   const wanted = (part: string): boolean => (values.only ?? part) === part;

@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { createClient } from '../../soc-daemon/cli/client.ts';
@@ -44,10 +44,12 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Builds what ships and makes the scene. */
-export function makeScene(dir: string, transportUrl: string): Scene {
+/** Makes the scene with a build that is there, or else with what ships now, which it builds. */
+export function makeScene(dir: string, transportUrl: string, dist?: string): Scene {
+  const scene = { dir, transportUrl, flags: daemonNodeFlags };
+  if (dist !== undefined) return { ...scene, dist: resolve(dist) };
   execFileSync(process.execPath, [join(root, 'tools/build.ts')], { cwd: root, stdio: 'inherit' });
-  return { dist: join(root, 'dist'), dir, transportUrl, flags: daemonNodeFlags };
+  return { ...scene, dist: join(root, 'dist') };
 }
 
 /** A command on one core, the first; without `taskset` on all. */
