@@ -3,7 +3,7 @@
  * `node journal-child.ts DIST DIRECTORY worker|inline STEPS`
  */
 import { join } from 'node:path';
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { JournalEntry } from '../../core/operation/journal.ts';
 import { systemClock } from '../../kit/clock.ts';
