@@ -65,7 +65,7 @@ export type RequestOptions = CallOptions & {
 /** What happens to the session. */
 export type IpmiClientEvents = {
   /** A session is open; `reconnected` when there was one before. */
-  readonly open: { readonly reconnected: boolean };
+  readonly open: { readonly reconnected: boolean; readonly cipherSuite: CipherSuiteId };
   /** The BMC fell silent; a new session is being opened. */
   readonly lost: { readonly error: IpmiError };
   /** An attempt to open a session failed; the next is made after `delayMs`. */
@@ -249,7 +249,7 @@ class Client implements IpmiClient {
 
   #adopt(session: Session): Session {
     this.#session = session;
-    this.#events.emit('open', { reconnected: this.#hadSession });
+    this.#events.emit('open', { reconnected: this.#hadSession, cipherSuite: session.cipherSuite });
     this.#hadSession = true;
     return session;
   }

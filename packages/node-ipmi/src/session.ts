@@ -1,3 +1,4 @@
+import type { CipherSuiteId } from './cipher-suites.ts';
 import { IpmiClosedError, IpmiSessionLostError, IpmiTimeoutError } from './errors.ts';
 import type { Handshaken } from './handshake.ts';
 import type { Link } from './link.ts';
@@ -37,6 +38,7 @@ type Pending = {
 /** An open RMCP+ session: signed and encrypted requests with repeats, answers matched by rqSeq, other payloads passed on. */
 export class Session {
   readonly bmcGuid: Buffer;
+  readonly cipherSuite: CipherSuiteId;
   readonly #link: Link;
   readonly #made: Handshaken;
   readonly #options: SessionOptions;
@@ -61,6 +63,7 @@ export class Session {
     this.#options = options;
     this.#onLost = onLost;
     this.bmcGuid = made.bmcGuid;
+    this.cipherSuite = made.keys.suite.id;
     link.listen((datagram) => this.#receive(datagram));
     this.#restartKeepAlive();
   }

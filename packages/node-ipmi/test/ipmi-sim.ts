@@ -63,9 +63,29 @@ export type IpmiSim = {
 
 const SENSORS = [
   { set: '0x28', sdr: fullSdr({ id: 1, number: 1, type: 1, unit: 1, format: 0, m: 1, name: 'Inlet' }) },
-  { set: '0x86', sdr: fullSdr({ id: 2, number: 2, type: 2, unit: 4, format: 0, m: 9, rExponent: -2, name: 'P1V2 rail' }) },
-  { set: '0xf0', sdr: fullSdr({ id: 3, number: 3, type: 1, unit: 1, format: 2, m: 5, b: -3, bExponent: 1, rExponent: -1, name: 'Cold' }) },
-  { set: '0x37', sdr: fullSdr({ id: 4, number: 4, type: 4, unit: 18, format: 0, m: 6, b: 12, bExponent: 2, name: 'Fan with long' }) },
+  {
+    set: '0x86',
+    sdr: fullSdr({ id: 2, number: 2, type: 2, unit: 4, format: 0, m: 9, rExponent: -2, name: 'P1V2 rail' }),
+  },
+  {
+    set: '0xf0',
+    sdr: fullSdr({
+      id: 3,
+      number: 3,
+      type: 1,
+      unit: 1,
+      format: 2,
+      m: 5,
+      b: -3,
+      bExponent: 1,
+      rExponent: -1,
+      name: 'Cold',
+    }),
+  },
+  {
+    set: '0x37',
+    sdr: fullSdr({ id: 4, number: 4, type: 4, unit: 18, format: 0, m: 6, b: 12, bExponent: 2, name: 'Fan with long' }),
+  },
 ] as const;
 
 const hex = (bytes: Buffer): string => [...bytes].map((byte) => `0x${byte.toString(16).padStart(2, '0')}`).join(' ');
@@ -108,7 +128,14 @@ export async function startIpmiSim(): Promise<IpmiSim> {
     port,
     directory,
     serial,
-    options: (more) => ({ host: '127.0.0.1', port, username: 'admin', password: USERS.admin, backoff: { baseMs: 40, maxMs: 80 }, ...more }),
+    options: (more) => ({
+      host: '127.0.0.1',
+      port,
+      username: 'admin',
+      password: USERS.admin,
+      backoff: { baseMs: 40, maxMs: 80 },
+      ...more,
+    }),
     async chassisLog() {
       const log = await readFile(join(directory, 'log'), 'utf8').catch(() => '');
       return log.split('\n').filter((line) => line !== '');
@@ -140,7 +167,20 @@ export async function tool(
   bmc: { readonly port: number; readonly passwordFile: string; readonly suite: number },
   ...args: string[]
 ): Promise<string> {
-  const login = ['-I', 'lanplus', '-C', `${bmc.suite}`, '-H', '127.0.0.1', '-p', `${bmc.port}`, '-U', 'admin', '-f', bmc.passwordFile];
+  const login = [
+    '-I',
+    'lanplus',
+    '-C',
+    `${bmc.suite}`,
+    '-H',
+    '127.0.0.1',
+    '-p',
+    `${bmc.port}`,
+    '-U',
+    'admin',
+    '-f',
+    bmc.passwordFile,
+  ];
   const { stdout } = await promisify(execFile)(TOOL, [...login, ...args], { timeout: 20_000 });
   return stdout;
 }

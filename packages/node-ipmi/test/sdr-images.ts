@@ -30,7 +30,34 @@ export function fullSdr(sensor: FullSensor): Buffer {
 
 /** A compact record of a discrete sensor (43.2). */
 export function compactSdr(id: number, number: number, type: number, name: string): Buffer {
-  const body = [0x20, 0, number, 10, 1, 0x67, 0x40, type, 0x6f, 0xff, 0, 0xff, 0, 0xff, 0, 0xc0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+  const body = [
+    0x20,
+    0,
+    number,
+    10,
+    1,
+    0x67,
+    0x40,
+    type,
+    0x6f,
+    0xff,
+    0,
+    0xff,
+    0,
+    0xff,
+    0,
+    0xc0,
+    0,
+    0,
+    1,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+  ];
   body.push(0xc0 | name.length, ...Buffer.from(name));
   return withHeader(id, 2, body);
 }
@@ -85,13 +112,10 @@ export function testFru(): Buffer {
   const minutes = (Date.UTC(2024, 1, 29, 12, 30) - Date.UTC(1996, 0, 1)) / 60_000;
   return fruImage(
     fruArea([0x17], ['CH-PART', { type: 2, bytes: packSixBit('SN-CH-0001') }, 'rack custom']),
-    fruArea([0, minutes & 0xff, (minutes >> 8) & 0xff, minutes >> 16], [
-      'Maker',
-      'board-one',
-      'SN-BRD-0001',
-      { type: 1, bytes: Buffer.from([0x12, 0x34, 0xb5, 0xc6]) },
-      '',
-    ]),
+    fruArea(
+      [0, minutes & 0xff, (minutes >> 8) & 0xff, minutes >> 16],
+      ['Maker', 'board-one', 'SN-BRD-0001', { type: 1, bytes: Buffer.from([0x12, 0x34, 0xb5, 0xc6]) }, ''],
+    ),
     fruArea([0], ['Maker', 'server-one', 'PN-2', '1.0', 'SN-0001', 'ASSET-7', '', 'extra one', 'extra two']),
     Buffer.concat([fruRecord(0xc0, [1, 2, 3], false), fruRecord(0xc1, [4, 5], true)]),
   );

@@ -50,13 +50,14 @@ export class SolSender {
     clearTimeout(this.#timer);
     this.#flying = undefined;
     job.data = job.data.subarray(taken);
-    if (job.data.length === 0 && !refused) {
-      this.#jobs.shift();
-      job.done();
+    if (refused && taken === 0) {
+      // Nothing taken: the BMC is not able to now, and asking at once would only be noise.
+      this.#timer = setTimeout(() => this.#next(), this.#options.retryMs);
+    } else if (job.data.length === 0) {
+      this.#finish(job);
+    } else {
+      this.#next();
     }
-    // Nothing taken: the BMC is not able to now, and asking at once would only be noise.
-    if (refused && taken === 0) this.#timer = setTimeout(() => this.#next(), this.#options.retryMs);
-    else this.#next();
   }
 
   /** Forgets all that waits; no callback is called any more. */
@@ -71,13 +72,18 @@ export class SolSender {
     if (this.#jobs.length === 1) this.#next();
   }
 
+  /** The next job goes out before the callback of the last one, which may add another. */
+  #finish(job: Job): void {
+    this.#jobs.shift();
+    this.#next();
+    job.done();
+  }
+
   #next(): void {
     const job = this.#jobs[0];
     if (job === undefined) return;
     if (job.data.length === 0 && job.operation === 0) {
-      this.#jobs.shift();
-      job.done();
-      this.#next();
+      this.#finish(job);
       return;
     }
     this.#sequence = nextSolSequence(this.#sequence);

@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream';
-import { IpmiSolError } from '../errors.ts';
+import { IpmiClosedError, IpmiSolError } from '../errors.ts';
 import { PAYLOAD } from '../packet.ts';
 import type { Session } from '../session.ts';
 import { decodeSol, encodeSol, SOL_OPERATION, SOL_STATUS } from './sol-packet.ts';
@@ -15,7 +15,7 @@ export type SolStreamOptions = SolSenderOptions & {
 /**
  * The serial console of a server as a duplex stream of bytes (IPMI 2.0 15). A chunk's write callback means that the BMC took it; a
  * slow reader makes the BMC wait. `end()` sends what is queued and deactivates SOL; `destroy()` deactivates at once. It fails with
- * `sol-deactivated`, `sol-no-ack`, `session-lost` or `closed`, and never comes back: open another one.
+ * `sol-deactivated`, `sol-no-ack` or `session-lost`, closes with its client, and never comes back: open another one.
  *
  * Events besides a stream's own: `break` (the server sent one), `overrun` (the BMC lost characters).
  */
@@ -40,7 +40,8 @@ export class SolStream extends Duplex {
     this.#leave = this.#session.onPayload(
       PAYLOAD.sol,
       (payload) => this.#receive(payload),
-      (error) => this.destroy(error),
+      // The owner closed the client: that is no failure.
+      (error) => this.destroy(error instanceof IpmiClosedError ? undefined : error),
     );
   }
 
