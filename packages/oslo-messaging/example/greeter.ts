@@ -1,6 +1,6 @@
 import { createRpcClient, createRpcServer, createTransport, RemoteError, RpcFailure } from 'oslo-messaging';
 
-const transport = createTransport({ url: process.env['TRANSPORT_URL'] ?? 'rabbit://guest:guest@127.0.0.1/' });
+const transport = createTransport({ url: process.env.TRANSPORT_URL ?? 'rabbit://guest:guest@127.0.0.1/' });
 
 const server = createRpcServer({
   transport,

@@ -80,13 +80,13 @@ export function encodeRequest(request: Request): Buffer {
     args: request.args,
     version: request.version,
   };
-  if (request.namespace !== null) inner['namespace'] = request.namespace;
+  if (request.namespace !== null) inner.namespace = request.namespace;
   if (request.reply !== null) {
-    inner['_msg_id'] = request.reply.msgId;
-    inner['_reply_q'] = request.reply.replyQueue;
-    inner['_timeout'] = request.timeoutSec;
+    inner._msg_id = request.reply.msgId;
+    inner._reply_q = request.reply.replyQueue;
+    inner._timeout = request.timeoutSec;
   }
-  if (request.uniqueId !== null) inner['_unique_id'] = request.uniqueId;
+  if (request.uniqueId !== null) inner._unique_id = request.uniqueId;
   for (const [key, value] of Object.entries(request.context)) inner[contextPrefix + key] = value;
   return seal(inner);
 }
@@ -115,9 +115,9 @@ export function decodeRequest(body: Buffer, limits: DecodeLimits = {}): Decoded<
   if (!isRecord(args)) return bad('bad-args');
   if (typeof version !== 'string' || !/^\d{1,9}\.\d{1,9}(\.\d{1,9})?$/.test(version)) return bad('bad-version');
   if (namespace !== null && typeof namespace !== 'string') return bad('bad-namespace');
-  const uniqueId = inner['_unique_id'] ?? null;
+  const uniqueId = inner._unique_id ?? null;
   if (uniqueId !== null && (typeof uniqueId !== 'string' || uniqueId.length > 255)) return bad('bad-unique-id');
-  const timeout = inner['_timeout'];
+  const timeout = inner._timeout;
   const context = Object.fromEntries(
     Object.entries(inner)
       .filter(([key]) => key.startsWith(contextPrefix))
@@ -177,8 +177,8 @@ function open(body: Buffer, limits: DecodeLimits): Decoded<Record<string, unknow
 
 /** Null: a cast. Undefined: an address that cannot be used. */
 function replyTo(inner: Record<string, unknown>): ReplyTo | null | undefined {
-  const msgId = inner['_msg_id'] ?? null;
-  const replyQueue = inner['_reply_q'] ?? null;
+  const msgId = inner._msg_id ?? null;
+  const replyQueue = inner._reply_q ?? null;
   if (msgId === null && replyQueue === null) return null;
   if (typeof msgId !== 'string' || msgId === '' || msgId.length > 255) return undefined;
   if (typeof replyQueue !== 'string' || replyQueue === '' || Buffer.byteLength(replyQueue) > 255) return undefined;

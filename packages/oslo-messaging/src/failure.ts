@@ -86,8 +86,8 @@ export function decodeFailure(failure: unknown): RemoteError {
   }
   if (!isRecord(value)) return new RemoteError('Unreadable', '', 'the failure could not be read', {});
   const text = (part: unknown) => (typeof part === 'string' ? part : '');
-  const kwargs = isRecord(value['kwargs']) ? value['kwargs'] : {};
-  return new RemoteError(text(value['class']), text(value['module']), text(value['message']), kwargs);
+  const kwargs = isRecord(value.kwargs) ? value.kwargs : {};
+  return new RemoteError(text(value.class), text(value.module), text(value.message), kwargs);
 }
 
 function isFailure(error: unknown): error is FailureParts {

@@ -58,7 +58,7 @@ describe.skipIf(!haveStock())('our client, stock oslo.messaging as the server', 
     const texts = Array.from({ length: 20 }, (_, i) => `n${i}`);
     await Promise.all(texts.map((text) => client.cast('note', { text }, { mandatory: true })));
     const seen = new Set<unknown>();
-    for (const _ of texts) seen.add((await server.line('noted'))['noted']);
+    for (const _ of texts) seen.add((await server.line('noted')).noted);
     expect(seen.size).toBe(20); // the Python server's threads may print in another order
   });
 

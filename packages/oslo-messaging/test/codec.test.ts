@@ -160,7 +160,7 @@ describe('codec', () => {
 
   it('refuses to write what JSON cannot hold', () => {
     const cycle: Record<string, unknown> = {};
-    cycle['self'] = cycle;
+    cycle.self = cycle;
     for (const result of [cycle, 10n]) {
       expect(() => encodeReply({ msgId: 'm', uniqueId: null, result, failure: null, ending: true })).toThrow(
         EncodeError,

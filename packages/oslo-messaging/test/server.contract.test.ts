@@ -114,12 +114,12 @@ describe.skipIf(!haveStock())('our server, stock oslo.messaging as the client', 
   it('fails so that a caller who allows the module gets the class back', async () => {
     const { error } = await ask(client, { method: 'notFound' });
     expect(error).toMatchObject({ class: 'NotFound_Remote', code: 'not_found', kwargs: { code: 'not_found' } });
-    expect(error?.['bases']).toContain('contract_errors.NotFound');
-    expect(String(error?.['text']).trim()).toBe('no instance i1');
+    expect(error?.bases).toContain('contract_errors.NotFound');
+    expect(String(error?.text).trim()).toBe('no instance i1');
   });
 
   it('fails with a builtin exception', async () => {
-    expect((await ask(client, { method: 'builtin' })).error?.['class']).toBe('NotImplementedError');
+    expect((await ask(client, { method: 'builtin' })).error?.class).toBe('NotImplementedError');
   });
 
   it.each(['crash', 'unwritable'])('says nothing of the inside when %s', async (method) => {

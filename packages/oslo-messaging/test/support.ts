@@ -13,7 +13,7 @@ export function haveStock(): boolean {
     ...(findRabbitServer() === undefined ? ['rabbitmq-server'] : []),
     ...(haveOslo() ? [] : ['python3-oslo.messaging']),
   ];
-  if (missing.length > 0 && process.env['CI'])
+  if (missing.length > 0 && process.env.CI)
     throw new Error(`contract tests need the Debian packages ${missing.join(', ')}`);
   if (missing.length > 0) process.stderr.write(`contract tests skipped, not installed: ${missing.join(', ')}\n`);
   return missing.length === 0;

@@ -1,6 +1,7 @@
 """The platform's end of the reports: a stock oslo.messaging server that prints each cast as a JSON line."""
 import json
 import sys
+import threading
 
 import oslo_messaging
 from oslo_config import cfg
@@ -10,8 +11,12 @@ conf([], project='platform')
 start = json.loads(sys.stdin.readline())
 
 
+out = threading.Lock()
+
+
 def say(**what):
-    print(json.dumps(what), flush=True)
+    with out:  # print writes text and line end apart, and requests run in threads of their own
+        print(json.dumps(what), flush=True)
 
 
 class Endpoint:

@@ -15,8 +15,12 @@ import contract_errors  # noqa: E402
 release = threading.Event()
 
 
+out = threading.Lock()
+
+
 def say(**what):
-    print(json.dumps(what), flush=True)
+    with out:  # print writes text and line end apart, and requests run in threads of their own
+        print(json.dumps(what), flush=True)
 
 
 class Endpoint:
