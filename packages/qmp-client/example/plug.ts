@@ -1,7 +1,7 @@
 import { connectQmp, DeviceNotFoundError, deviceDel, UnplugPendingError } from 'qmp-client';
 
 const qmp = await connectQmp({ path: process.env.QMP_SOCKET ?? '/run/vm.qmp' }, { connectTimeoutMs: 5000 });
-qmp.closed.then((reason) => console.log(`session over, ended by the ${reason.by}`));
+void qmp.closed.then((reason) => console.log(`session over, ended by the ${reason.by}`));
 console.log((await qmp.execute('query-status')).status);
 
 const resets = qmp.events({ names: ['RESET'] }); // from now on
