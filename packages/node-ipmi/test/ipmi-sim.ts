@@ -16,7 +16,7 @@ const fixture = (name: string): URL => new URL(`./fixtures/${name}`, import.meta
 /** Whether OpenIPMI's ipmi_sim and ipmitool are installed. With CI set, their absence is a failure and not a reason to skip. */
 export function havePeers(): boolean {
   const missing = [...(existsSync(SIM) ? [] : ['openipmi']), ...(existsSync(TOOL) ? [] : ['ipmitool'])];
-  if (missing.length > 0 && process.env['CI']) {
+  if (missing.length > 0 && process.env.CI) {
     throw new Error(`the tests of node-ipmi need the Debian packages ${missing.join(', ')}`);
   }
   if (missing.length > 0) process.stderr.write(`node-ipmi: tests SKIPPED, not installed: ${missing.join(', ')}\n`);
@@ -109,8 +109,11 @@ function emulation(directory: string, size: number): string {
   return `${[...lines, 'mc_enable 0x20'].join('\n')}\n`;
 }
 
+/** How its chassis is made: a script that is asked each time, or a process that is there while the power is on. */
+export type SimOptions = { readonly chassis?: 'script' | 'process' };
+
 /** Starts one with a chassis, sensors, a log, an inventory and a serial line, and waits until it answers. */
-export async function startIpmiSim(): Promise<IpmiSim> {
+export async function startIpmiSim({ chassis = 'script' }: SimOptions = {}): Promise<IpmiSim> {
   const directory = await mkdtemp(join(tmpdir(), 'node-ipmi-'));
   const serial = await startSerial();
   const port = await freeUdpPort();
@@ -121,7 +124,9 @@ export async function startIpmiSim(): Promise<IpmiSim> {
   await chmod(join(directory, 'chassis.sh'), 0o755);
   const conf = await readFile(fixture('lan.conf'), 'utf8');
   const filled = conf.replace('@PORT@', `${port}`).replace('@SOL@', `${serial.port}`).replace('@DIR@', directory);
-  await writeFile(join(directory, 'lan.conf'), filled);
+  const startCommand = 'startcmd "sleep 300"\nstartnow true\npoweroff_wait 1\nkill_wait 1';
+  const chosen = chassis === 'script' ? filled : filled.replace(/^chassis_control .*$/m, startCommand);
+  await writeFile(join(directory, 'lan.conf'), chosen);
   await writeFile(join(directory, 'password'), USERS.admin, { mode: 0o600 });
   let end: () => Promise<void> = async () => {};
   const sim: IpmiSim = {
@@ -147,6 +152,11 @@ export async function startIpmiSim(): Promise<IpmiSim> {
       await client.open();
     },
     async stop() {
+      // Its chassis outlives a simulator that is killed.
+      if (chassis === 'process') {
+        await sim.tool('power', 'off');
+        while ((await sim.tool('power', 'status')).includes('is on'));
+      }
       await end();
       await serial.stop();
       await rm(directory, { recursive: true, force: true });

@@ -43,7 +43,7 @@ print(json.dumps({
 
 const python = '/usr/bin/python3';
 const missing = [python, '/usr/bin/openssl'].filter((path) => !existsSync(path));
-if (missing.length > 0 && process.env['CI']) throw new Error(`the vectors need ${missing.join(', ')}`);
+if (missing.length > 0 && process.env.CI) throw new Error(`the vectors need ${missing.join(', ')}`);
 if (missing.length > 0) process.stderr.write(`node-ipmi: vectors SKIPPED, not installed: ${missing.join(', ')}\n`);
 
 const cases = [
