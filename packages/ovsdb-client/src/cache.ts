@@ -50,6 +50,7 @@ export class Cache<T extends object, M extends MonitorSpec<T>> {
         this.#state = 'stale';
         this.#events.emit('stale', { reason });
       },
+      closed: () => this.close(),
       failed: (error) => {
         if (this.#state === 'pending') this.#first.reject(error as Error);
         this.#events.emit('error', error);

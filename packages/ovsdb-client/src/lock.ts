@@ -99,10 +99,13 @@ export class Lock implements SessionMember {
 
   disconnected(): void {
     this.#asked = undefined;
-    if (this.#session.isClosed) for (const waiter of this.#waiters) waiter.reject(new ClosedError());
     if (!this.#held) return;
     this.#held = false;
     this.#events.emit('lost', { id: this.id });
+  }
+
+  closed(): void {
+    for (const waiter of this.#waiters) waiter.reject(new ClosedError());
   }
 
   notification(method: string, params: readonly unknown[]): void {

@@ -29,6 +29,7 @@ export type MonitorHost = {
   content(reason: 'replace' | 'resume' | 'update', changes: readonly StoredChange[]): void;
   stale(reason: 'disconnected' | 'cancelled'): void;
   failed(error: unknown): void;
+  closed(): void;
 };
 
 type Live = { readonly connection: Connection; readonly id: string; readonly method: Method };
@@ -112,6 +113,10 @@ export class Monitor implements SessionMember {
       reject: (error) => (error instanceof ConnectionLostError ? resolve() : reject(error)),
     });
     return promise;
+  }
+
+  closed(): void {
+    this.#host.closed();
   }
 
   close(): void {

@@ -17,14 +17,16 @@ export type ConditionFunction = '<' | '<=' | '==' | '!=' | '>=' | '>' | 'include
 /** RFC 7047 5.1 `<mutator>`. */
 export type Mutator = '+=' | '-=' | '*=' | '/=' | '%=' | 'insert' | 'delete';
 
-type ArgumentOf<V> = V extends ReadonlySet<infer E> ? E | Input<V> : Input<V>;
+// A map fits the type of a set as well, so maps are asked for first.
+type ArgumentOf<V> =
+  V extends ReadonlyMap<infer _, infer _> ? Input<V> : V extends ReadonlySet<infer E> ? E | Input<V> : Input<V>;
 
 type MutationOf<V> = V extends number
   ? number
-  : V extends ReadonlySet<infer E>
-    ? Input<V> | (E extends Uuid ? E | NamedUuid : E)
-    : V extends ReadonlyMap<infer K, infer _>
-      ? Input<V> | ReadonlySet<K> | readonly K[]
+  : V extends ReadonlyMap<infer K, infer _>
+    ? Input<V> | ReadonlySet<K> | readonly K[]
+    : V extends ReadonlySet<infer E>
+      ? Input<V> | (E extends Uuid ? E | NamedUuid : E)
       : never;
 
 /** `[column, function, value]` (RFC 7047 5.1 `<condition>`). */

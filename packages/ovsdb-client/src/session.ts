@@ -64,6 +64,8 @@ export type SessionMember = {
   connected(connection: Connection): void;
   disconnected(): void;
   notification?(method: string, params: readonly unknown[]): void;
+  /** The client was closed: no connection will come. */
+  closed?(): void;
 };
 
 type Pending = Answer & {
@@ -205,6 +207,7 @@ export class Session {
       this.#queue.clear();
       this.#connection?.close(new ClosedError());
       for (const pending of waiting) pending.reject(new ClosedError());
+      for (const member of [...this.#members]) member.closed?.();
     }
     await this.#done;
   }

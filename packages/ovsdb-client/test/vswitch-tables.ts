@@ -13,6 +13,7 @@ export type VSwitch = {
     readonly ports: ReadonlySet<Uuid>;
     readonly fail_mode: 'standalone' | 'secure' | null;
     readonly stp_enable: boolean;
+    readonly datapath_type: string;
     readonly external_ids: ReadonlyMap<string, string>;
     readonly other_config: ReadonlyMap<string, string>;
   };
