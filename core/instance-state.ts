@@ -45,7 +45,7 @@ export const transitions: Readonly<Record<OperationKind, Transition>> = {
     during: 'deleting',
     succeeded: 'deleted',
     failed: 'error',
-    cancelled: 'error',
+    cancelled: 'same',
     stuck: 'deleting',
   },
   start: { ...unchanged, from: ['stopped'], succeeded: 'active' },

@@ -116,7 +116,7 @@ export function isWhole(seen: Observation): boolean {
 }
 
 /** Rows for an instance that only its marks tell of. What is not plugged is half attached or half taken, and left out. */
-export function rowsFromMarks(seen: Observation, power: PowerState): Rows | null {
+export function rowsFromMarks(seen: Observation, power: PowerState, generation: number): Rows | null {
   const mark = seen.functions.find((each) => each.mark?.role === 'boot')?.mark;
   if (!mark) return null;
   const functions: FunctionRecord[] = [];
@@ -162,7 +162,7 @@ export function rowsFromMarks(seen: Observation, power: PowerState): Rows | null
     flavor: mark.flavor,
     claimed: true,
     todo: null,
-    generation: 1,
+    generation,
     metadata: {},
     sshKeys: [],
   };
@@ -173,7 +173,7 @@ export function rowsFromMarks(seen: Observation, power: PowerState): Rows | null
  * Rows for volumes of an instance that nothing else is left of. They may hold a tenant's data, so they are kept, with an
  * instance in `error` that owns them: destroying it deletes them.
  */
-export function rowsFromVolumes(instance: InstanceId, seen: Observation): Rows {
+export function rowsFromVolumes(instance: InstanceId, seen: Observation, generation: number): Rows {
   const bindings = seen.volumes.map(
     (each): BindingRecord => ({
       functionId: diskFunctionId(instance, each.id),
@@ -202,7 +202,7 @@ export function rowsFromVolumes(instance: InstanceId, seen: Observation): Rows {
         message: 'only volumes of this instance were found; destroying it deletes them',
         operation: null,
       },
-      generation: 1,
+      generation,
       metadata: {},
       sshKeys: [],
     },

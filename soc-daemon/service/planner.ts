@@ -1,13 +1,13 @@
 import type { ErrorRecord } from '../../core/errors.ts';
-import { type InstanceState, stateAfter, transitions } from '../../core/instance-state.ts';
+import { type InstanceState, stateAfter, stateDuring, transitions } from '../../core/instance-state.ts';
 import type { DestroyInput, PowerInput } from '../../core/operation/inputs.ts';
-import type { OperationRecord, Planner } from '../../core/operation/journal.ts';
+import { isEnded, type OperationRecord, type Planner } from '../../core/operation/journal.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { NodeStore } from '../../core/ports/node-store.ts';
 import type { RecordChange } from '../../core/records.ts';
 import type { FunctionId, InstanceId, JsonObject } from '../../core/units.ts';
 
-type Rows = Pick<NodeStore, 'functions' | 'bindings' | 'getInstance'>;
+type Rows = Pick<NodeStore, 'functions' | 'bindings' | 'getInstance' | 'getOperation'>;
 
 /** Everything of an instance that the store knows, whole or half made. */
 function doomed(rows: Rows, instance: InstanceId): DestroyInput {
@@ -49,24 +49,38 @@ export function createPlanner(rows: Rows, driver: ComputeDriver): Planner {
       return request;
     },
     plan: (operation, input) => driver.plan(operation, input),
-    settle: (operation, outcome, error) => settle(operation, outcome, error),
+    settle: (operation, outcome, error) => settle(rows, operation, outcome, error),
   };
 }
 
+/** The state that an operation began in; a build begins without one. */
+function stateBefore(operation: OperationRecord): InstanceState {
+  return (operation.stateBefore ?? transitions[operation.kind].during) as InstanceState;
+}
+
+/** The state that the instance would have without an operation: the end of the one that it overtook, if it overtook one. */
+function stateWithout(rows: Rows, operation: OperationRecord): InstanceState {
+  const overtaken = operation.waitsFor === null ? null : rows.getOperation(operation.waitsFor);
+  if (!overtaken || !isEnded(overtaken.state)) return stateBefore(operation);
+  return stateAfter(overtaken.kind, overtaken.state, stateBefore(overtaken));
+}
+
 function settle(
+  rows: Rows,
   operation: OperationRecord,
   outcome: 'succeeded' | 'failed' | 'cancelled' | 'stuck',
   error: ErrorRecord | null,
 ): readonly RecordChange[] {
   const { kind, instance } = operation;
-  // a build begins without a state
-  const stateBefore = (operation.stateBefore ?? transitions[kind].during) as InstanceState;
   const todo =
     outcome === 'succeeded' || outcome === 'cancelled' || error === null
       ? null
       : { code: error.code, message: error.message, operation: operation.id };
   const freed =
     kind === 'build' ? outcome === 'failed' || outcome === 'cancelled' : kind === 'destroy' && outcome === 'succeeded';
-  const state = stateAfter(kind, outcome, stateBefore);
-  return [{ type: 'instance', id: instance, patch: { state, todo, ...(freed ? { claimed: false } : {}) } }];
+  // a destroy that overtakes has changed the state already, and it is the destroy's from then on
+  const overtaken = rows.getInstance(instance)?.state !== stateDuring(kind, stateBefore(operation));
+  const state = stateAfter(kind, outcome, stateWithout(rows, operation));
+  const patch = { todo, ...(overtaken ? {} : { state }), ...(freed ? { claimed: false } : {}) };
+  return [{ type: 'instance', id: instance, patch }];
 }

@@ -73,7 +73,9 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   }
 
   async function adopt(instance: InstanceId, seen: Observation, power: PowerState): Promise<void> {
-    const rows = rowsFromMarks(seen, power) ?? rowsFromVolumes(instance, seen);
+    // what platforms know of it counted from 1: the seconds of the wall clock are beyond that
+    const generation = Math.floor(parts.clock.wallMs() / 1000);
+    const rows = rowsFromMarks(seen, power, generation) ?? rowsFromVolumes(instance, seen, generation);
     for (const each of seen.functions) {
       const port = each.mark?.port;
       if (!each.mark || !port || !each.plugged || each.mac === null) continue;
