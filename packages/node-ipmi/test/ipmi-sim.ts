@@ -120,11 +120,13 @@ export async function startIpmiSim({ chassis = 'script' }: SimOptions = {}): Pro
   const fru = testFru();
   await writeFile(join(directory, 'fru.bin'), fru);
   await writeFile(join(directory, 'bmc.emu'), emulation(directory, fru.length));
-  await copyFile(fixture('chassis.sh'), join(directory, 'chassis.sh'));
-  await chmod(join(directory, 'chassis.sh'), 0o755);
+  for (const script of ['chassis.sh', 'host.sh']) {
+    await copyFile(fixture(script), join(directory, script));
+    await chmod(join(directory, script), 0o755);
+  }
   const conf = await readFile(fixture('lan.conf'), 'utf8');
   const filled = conf.replace('@PORT@', `${port}`).replace('@SOL@', `${serial.port}`).replace('@DIR@', directory);
-  const startCommand = 'startcmd "sleep 300"\nstartnow true\npoweroff_wait 1\nkill_wait 1';
+  const startCommand = `startcmd "${directory}/host.sh"\nstartnow true`;
   const chosen = chassis === 'script' ? filled : filled.replace(/^chassis_control .*$/m, startCommand);
   await writeFile(join(directory, 'lan.conf'), chosen);
   await writeFile(join(directory, 'password'), USERS.admin, { mode: 0o600 });
@@ -152,11 +154,6 @@ export async function startIpmiSim({ chassis = 'script' }: SimOptions = {}): Pro
       await client.open();
     },
     async stop() {
-      // Its chassis outlives a simulator that is killed.
-      if (chassis === 'process') {
-        await sim.tool('power', 'off');
-        while ((await sim.tool('power', 'status')).includes('is on'));
-      }
       await end();
       await serial.stop();
       await rm(directory, { recursive: true, force: true });
