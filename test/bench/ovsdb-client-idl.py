@@ -19,6 +19,7 @@ while not idl.has_ever_connected():
     idl.run()
     poller = ovs.poller.Poller()
     idl.wait(poller)
+    poller.timer_wait(20)  # it can wait for ever with the first content read already
     poller.block()
 
 root = next(iter(idl.tables["Open_vSwitch"].rows.values()))

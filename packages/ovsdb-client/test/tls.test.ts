@@ -7,7 +7,7 @@ import { createClient, type TlsOptions } from '../src/index.ts';
 import { haveOvsdb, startServer, type TestServer } from './ovsdb-server.ts';
 
 describe.skipIf(!haveOvsdb())('TLS and TCP', () => {
-  let server: TestServer;
+  const servers: TestServer[] = [];
   let dir: string;
   let pem: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
   let ports: { readonly ssl: number; readonly tcp: number };
@@ -31,24 +31,28 @@ describe.skipIf(!haveOvsdb())('TLS and TCP', () => {
     );
     if (caPem === undefined || cert === undefined || key === undefined) throw new Error('no certificates');
     pem = { ca: caPem, cert, key };
-    server = await startServer({
+    ports = { ssl: await listen('pssl'), tcp: await listen('ptcp') };
+  });
+  afterAll(async () => {
+    for (const server of servers) await server.stop();
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  /** A server that listens on a port that it chooses itself and logs. */
+  async function listen(kind: 'pssl' | 'ptcp'): Promise<number> {
+    const log = path.join(dir, `${kind}.log`);
+    const server = await startServer({
       args: () => [
-        '--remote=pssl:0:127.0.0.1',
-        '--remote=ptcp:0:127.0.0.1',
+        `--remote=${kind}:0:127.0.0.1`,
         `--private-key=${dir}/server.key`,
         `--certificate=${dir}/server.pem`,
         `--ca-cert=${dir}/ca.pem`,
-        `--log-file=${dir}/log`,
+        `--log-file=${log}`,
       ],
     });
-    const log = await readFile(path.join(dir, 'log'), 'utf8');
-    const port = (kind: string) => Number(new RegExp(`${kind}:0:127.0.0.1: listening on port (\\d+)`).exec(log)?.[1]);
-    ports = { ssl: port('pssl'), tcp: port('ptcp') };
-  });
-  afterAll(async () => {
-    await server?.stop();
-    await rm(dir, { recursive: true, force: true });
-  });
+    servers.push(server);
+    return Number(/listening on port (\d+)/.exec(await readFile(log, 'utf8'))?.[1]);
+  }
 
   /** The databases, or the code of the first error of the connection. */
   async function attempt(address: string, tls: TlsOptions): Promise<unknown> {
