@@ -15,6 +15,7 @@ export function sqliteWorldStore(file: string): WorldStore {
   const database = new Database(file);
   database.pragma('journal_mode = WAL');
   database.pragma('synchronous = OFF');
+  database.pragma('cache_size = -1024'); // 1 MiB; the world is small
   database.exec(
     'CREATE TABLE IF NOT EXISTS world (kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)) STRICT, WITHOUT ROWID',
   );

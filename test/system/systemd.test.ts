@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../kit/config.ts';
 import configSchema from '../../schemas/config.json' with { type: 'json' };
+import { daemonNodeFlags } from '../../tools/daemon-flags.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const tree = '/usr/lib/dpu-compute';
@@ -120,9 +121,14 @@ describe.skipIf(!haveSystemd())('systemd/', () => {
     for (const unit of units) {
       const [command = ''] = settings(unit, 'ExecStart');
       const program = unit.replace('.service', '');
-      expect(command).toBe(
-        `${tree}/node_modules/.bin/node ${tree}/${program}/main.js --config /etc/dpu-compute/${program}.yaml`,
-      );
+      const flags = program === 'soc-daemon' ? daemonNodeFlags : [];
+      expect(command.split(' ')).toEqual([
+        `${tree}/node_modules/.bin/node`,
+        ...flags,
+        `${tree}/${program}/main.js`,
+        '--config',
+        `/etc/dpu-compute/${program}.yaml`,
+      ]);
     }
     expect(existsSync(join(project, 'soc-daemon/main.ts'))).toBe(true);
   });
