@@ -84,6 +84,7 @@ describe('LineFramer', () => {
     const exact = new LineFramer(100);
     expect([...text].flatMap((byte) => [...exact.push(Buffer.of(byte))])).toHaveLength(1);
     expect(() => [...new LineFramer(99).push(text)]).toThrow(ProtocolError);
+    expect(() => [...new LineFramer(99).push(text.subarray(0, 100))]).toThrow(ProtocolError);
     const inParts = new LineFramer(99);
     expect(() => [...text].flatMap((byte) => [...inParts.push(Buffer.of(byte))])).toThrow(ProtocolError);
   });

@@ -26,6 +26,7 @@ const greeting = { QMP: { version: { qemu: { micro: 0, minor: 0, major: 9 } }, c
 class FakePeer {
   readonly client: Duplex;
   readonly commands: Command[] = [];
+  negotiated: unknown;
   readonly #server: Duplex;
   readonly #waiting: ((command: Command) => void)[] = [];
 
@@ -41,8 +42,10 @@ class FakePeer {
   }
 
   #onCommand(command: Command): void {
-    if (command.execute === 'qmp_capabilities') this.send({ return: {}, id: command.id });
-    else {
+    if (command.execute === 'qmp_capabilities') {
+      this.negotiated = command.arguments;
+      this.send({ return: {}, id: command.id });
+    } else {
       this.commands.push(command);
       this.#waiting.shift()?.(command);
     }
@@ -97,6 +100,19 @@ describe('the beginning', () => {
       QmpTimeoutError,
     );
     expect(peer.client.destroyed).toBe(true);
+  });
+
+  it('enables out-of-band execution where it is offered', async () => {
+    const qmp = await connect();
+    expect(peer.negotiated).toEqual({ enable: ['oob'] });
+    const lost = failure(qmp.executeOob('a'));
+    qmp.close();
+    expect(await lost).toMatchObject({ code: 'closed' });
+  });
+
+  it('leaves it where it is not wanted', async () => {
+    expect((await connect({ oob: false })).oob).toBe(false);
+    expect(peer.negotiated).toBeUndefined();
   });
 
   it('stops by its signal', async () => {
@@ -182,6 +198,15 @@ describe('commands', () => {
     expect(peer.commands.map((each) => each.execute)).toEqual(['first', 'last']);
   });
 
+  it('keep their secrets out of errors', async () => {
+    const qmp = await connect();
+    const call = failure(qmp.execute('object-add', { 'qom-type': 'secret', id: 's', data: 'hunter2' }));
+    peer.send({ error: { class: 'GenericError', desc: "bad secret 'hunter2'" }, id: 2 });
+    const error = await call;
+    expect(error).toMatchObject({ desc: "bad secret '***'" });
+    expect(String(error)).not.toContain('hunter2');
+  });
+
   it('keep a class that nobody knows', async () => {
     const qmp = await connect();
     const call = failure(qmp.executeAny('a'));
@@ -259,7 +284,11 @@ describe('events', () => {
   it('end the subscription when the loop is left', async () => {
     const qmp = await connect();
     const events = qmp.events();
+    const ready = qmp.waitForEvent('Z');
     peer.event('A');
+    peer.event('A');
+    peer.event('Z');
+    await ready;
     for await (const { event } of events) {
       expect(event).toBe('A');
       break;
@@ -290,7 +319,7 @@ describe('deviceDel', () => {
     const got = peer.next();
     const call = failure(deviceDel(qmp, 'pf0'));
     const { id } = await got;
-    peer.event('DEVICE_UNPLUG_GUEST_ERROR', { device: 'pf1', path: '/machine/peripheral/pf1' });
+    peer.event('DEVICE_DELETED', { device: 'pf1', path: '/machine/peripheral/pf1' });
     peer.event('DEVICE_DELETED', { path: '/machine/peripheral/pf0/virtio-backend' });
     peer.event('DEVICE_UNPLUG_GUEST_ERROR', { device: 'pf0', path: '/machine/peripheral/pf0' });
     peer.send({ return: {}, id });

@@ -44,8 +44,8 @@ export interface CallOptions {
 export interface SpdkClientEvents {
   /** A connection is up. From the second on SPDK may have been restarted, and has then forgotten everything. */
   readonly connected: { readonly again: boolean };
-  /** The connection went away; a new one is being made. */
-  readonly disconnected: { readonly error: Error };
+  /** The connection went away; a new one is made after `retryInMs`. */
+  readonly disconnected: { readonly error: Error; readonly retryInMs: number };
   /** An attempt to connect failed; the next begins after `retryInMs`. */
   readonly connectFailed: { readonly error: Error; readonly retryInMs: number };
   /** An answer that nobody waits for was dropped: `late` for its deadline, or with an id that is not under way. */
@@ -141,9 +141,9 @@ export function createSpdkClient(options: SpdkClientOptions): SpdkClient {
     const lost = [...inFlight.values()];
     inFlight.clear();
     abandoned.clear();
-    countFailure();
+    const retryInMs = countFailure();
     for (const pending of lost) pending.reject(new ConnectionLostError(undefined, { cause }));
-    events.emit('disconnected', { error: cause });
+    events.emit('disconnected', { error: cause, retryInMs });
     run();
   }
 

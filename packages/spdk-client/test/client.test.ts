@@ -14,6 +14,7 @@ import {
 import { JsonFramer } from '../src/framer.ts';
 import { iscsi } from '../src/methods/bdev.ts';
 import { framework } from '../src/methods/framework.ts';
+import { scrub } from '../src/scrub.ts';
 import { listen } from './replay-server.ts';
 
 type Request = { readonly id: number; readonly method: string; readonly params?: unknown };
@@ -23,12 +24,15 @@ class Scripted {
   readonly requests: Request[] = [];
   #waiting: ((request: Request) => void)[] = [];
   socket: Socket | undefined;
+  /** Written to each connection at once. */
+  banner = '';
   #server: Awaited<ReturnType<typeof listen>> | undefined;
   path = '';
 
   async start(at?: string): Promise<void> {
     this.#server = await listen((socket) => {
       this.socket = socket;
+      if (this.banner !== '') socket.write(this.banner);
       const framer = new JsonFramer();
       socket.on('data', (chunk) => {
         for (const each of framer.push(chunk)) {
@@ -182,6 +186,7 @@ describe('a call', () => {
     server.send({ jsonrpc: '2.0', id: (await got).id, error: { code: -22, message } });
     const error = await call;
     expect(error).toBeInstanceOf(RpcError);
+    expect(scrub('no such key: SecretKey==', { config_param: { key: 'SecretKey==' } })).toBe('no such key: ***');
     expect(`${String(error)}${JSON.stringify(error)}`).not.toContain('hunter2');
   });
 });
@@ -200,6 +205,21 @@ describe('limits', () => {
     client.close();
     expect(await failure(calls[1] ?? Promise.resolve())).toBeInstanceOf(ClosedError);
     expect(await failure(calls[2] ?? Promise.resolve())).toBeInstanceOf(ClosedError);
+  });
+
+  it('never sends what was given up before its turn', async () => {
+    const client = makeClient({ maxInFlight: 1 });
+    const got = server.next();
+    const first = client.request('first');
+    const { id } = await got;
+    expect(await failure(client.request('never', undefined, { timeoutMs: 10 }))).toMatchObject({ sent: false });
+    const next = server.next();
+    const last = client.request('last');
+    server.send({ jsonrpc: '2.0', id, result: 1 });
+    await first;
+    server.send({ jsonrpc: '2.0', id: (await next).id, result: 2 });
+    await last;
+    expect(server.requests.map((each) => each.method)).toEqual(['first', 'last']);
   });
 
   it('refuses more than may wait, and what is too long', async () => {
@@ -281,6 +301,19 @@ describe('a connection', () => {
     client.close();
     expect(client.state).toBe('closed');
     await later.stop();
+  });
+
+  it('waits longer each time that it breaks before an answer', async () => {
+    const waits: number[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.banner = 'garbage';
+    const client = makeClient({ backoff: { baseMs: 2, maxMs: 8 }, random: () => 0.999 });
+    client.on('disconnected', ({ retryInMs }) => {
+      waits.push(retryInMs);
+      if (waits.length === 4) resolve();
+    });
+    await promise;
+    expect(waits.slice(0, 4)).toEqual([1, 3, 7, 7]);
   });
 
   it('waits longer with each failure', async () => {

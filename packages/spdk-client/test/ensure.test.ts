@@ -120,10 +120,18 @@ describe('ensureVhostBlkController', () => {
     expect(await ensureVhostBlkController(spdk, second, { allowShared: true })).toBe('created');
   });
 
+  it('lets others read what one writes', async () => {
+    const reader = { ctrlr: 'pf-blk-9', dev_name: 'Nvme-an1', readonly: true };
+    const spdk = await replay(twoControllers, theBdev, madeUp('vhost_create_blk_controller', reader, { result: true }));
+    expect(await ensureVhostBlkController(spdk, reader)).toBe('created');
+  });
+
   it('lists nothing when the method is not there', async () => {
     const none = madeUp('vhost_create_blk_controller', asked, { error: { code: -32601, message: 'Method not found' } });
     const spdk = await replay(noControllers, theBdev, none);
     await expect(ensureVhostBlkController(spdk, asked)).rejects.toBeInstanceOf(MethodNotFoundError);
+    const methods = ['bdev_get_bdevs', 'vhost_get_controllers', 'vhost_create_blk_controller'];
+    expect(server?.requests).toEqual(methods);
   });
 });
 
@@ -171,6 +179,13 @@ describe('NVMe controllers', () => {
     expect(await ensureNvmeController(spdk, asked)).toEqual({ outcome: 'existed', bdevs: ['Nvme-an1', 'Nvme-an12'] });
     const refused = ensureNvmeController(spdk, { name: 'Nvme-z', ...path, trsvcid: '4999' });
     await expect(refused).rejects.toMatchObject({ errno: 'ENODEV' });
+  });
+
+  it('with the name, but not the path, are not taken for those that were asked for', async () => {
+    const asked = { name: 'Nvme-a', ...path, trsvcid: '4420' };
+    const taken = madeUp('bdev_nvme_attach_controller', asked, { error: { code: -114, message: 'x' } });
+    const spdk = await replay(taken, pick(initiator, 'bdev_nvme_get_controllers', null));
+    await expect(ensureNvmeController(spdk, asked)).rejects.toMatchObject({ errno: 'EALREADY' });
   });
 
   it('are detached once', async () => {

@@ -14,6 +14,8 @@ export interface ReplayServer {
   readonly path: string;
   /** Requests that no exchange of the recording answers. A test ends with none. */
   readonly unknown: readonly unknown[];
+  /** The methods that were asked for. */
+  readonly requests: readonly string[];
   /** Sockets that are open now. */
   readonly sockets: ReadonlySet<Socket>;
   close(): Promise<void>;
@@ -25,9 +27,11 @@ export interface ReplayServer {
  */
 export async function startReplay(recorded: readonly Exchange[], cut: Cut = 'whole'): Promise<ReplayServer> {
   const unknown: unknown[] = [];
+  const requests: string[] = [];
   const used = new Set<Exchange>();
   const answer = (document: unknown): string => {
     const request = document as Exchange['request'];
+    requests.push(request.method);
     const fitting = recorded.filter(
       ({ request: each }) => each.method === request.method && isDeepStrictEqual(each.params, request.params),
     );
@@ -54,12 +58,11 @@ export async function startReplay(recorded: readonly Exchange[], cut: Cut = 'who
       out = '';
     });
   });
-  return { ...server, unknown };
+  return { ...server, unknown, requests };
 }
 
 /** Serves the framing cases: exactly these bytes are answered by exactly those. */
 export async function startRawReplay(recorded: readonly RawExchange[]): Promise<ReplayServer> {
-  const unknown: unknown[] = [];
   const server = await listen((socket) => {
     let bytes = '';
     socket.on('data', (chunk) => {
@@ -75,11 +78,14 @@ export async function startRawReplay(recorded: readonly RawExchange[]): Promise<
       else if (exchange.response_raw !== null) socket.write(exchange.response_raw);
     });
   });
-  return { ...server, unknown };
+  return { ...server, unknown: [], requests: [] };
 }
 
 /** A server on a socket in a temporary folder, or on `at`. */
-export async function listen(handle: (socket: Socket) => void, at?: string): Promise<Omit<ReplayServer, 'unknown'>> {
+export async function listen(
+  handle: (socket: Socket) => void,
+  at?: string,
+): Promise<Omit<ReplayServer, 'unknown' | 'requests'>> {
   const dir = at === undefined ? await mkdtemp(path.join(tmpdir(), 'spdk-')) : undefined;
   const file = at ?? path.join(dir ?? '', 'spdk.sock');
   const sockets = new Set<Socket>();
