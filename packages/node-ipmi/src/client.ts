@@ -185,7 +185,8 @@ class Client implements IpmiClient {
         await pause(backoffDelay(busy, { baseMs: 100, maxMs: 1000 }) + 20, signal);
         busy += 1;
       } catch (error) {
-        if (!(error instanceof IpmiSessionLostError) || !repeatable || signal.aborted) throw error;
+        const again = error instanceof IpmiSessionLostError && (repeatable || !error.sent);
+        if (!again || signal.aborted) throw error;
       }
     }
   }

@@ -87,10 +87,13 @@ export class IpmiCompletionError extends IpmiError {
   }
 }
 
-/** The session ended under a request; `code` is `session-lost`. The command may or may not have been carried out. */
+/** The session ended under a request; `code` is `session-lost`. When `sent`, the command may or may not have been carried out. */
 export class IpmiSessionLostError extends IpmiError {
-  constructor(message: string, options?: ErrorOptions) {
-    super('session-lost', message, options);
+  /** Whether the command had gone out. */
+  readonly sent: boolean;
+  constructor(message: string, sent: boolean) {
+    super('session-lost', message);
+    this.sent = sent;
   }
 }
 

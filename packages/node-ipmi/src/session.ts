@@ -80,7 +80,7 @@ export class Session {
   async send(request: IpmiRequest, options: SendOptions): Promise<IpmiResponse> {
     await this.#turn(options.signal);
     try {
-      if (this.#ended !== undefined) throw this.#ended;
+      if (this.#ended !== undefined) throw unsent(this.#ended);
       return await this.#exchange(request, options);
     } finally {
       this.#running -= 1;
@@ -211,7 +211,7 @@ export class Session {
   }
 
   #lose(why: string): void {
-    const error = new IpmiSessionLostError(`session lost: ${why}`);
+    const error = new IpmiSessionLostError(`session lost: ${why}`, true);
     if (this.#end(error)) this.#onLost(error);
   }
 
@@ -225,4 +225,9 @@ export class Session {
     this.#payloads.clear();
     return true;
   }
+}
+
+/** The same for a request that was still waiting for its turn. */
+function unsent(error: Error): Error {
+  return error instanceof IpmiSessionLostError ? new IpmiSessionLostError(error.message, false) : error;
 }

@@ -184,6 +184,13 @@ describe('session', () => {
     expect(count(0, 2)).toBe(0);
   });
 
+  it('that is lost while a power cycle waits its turn: the cycle is sent, once, in the next', async () => {
+    await client.open();
+    peer.forget();
+    await Promise.all([getChassisStatus(client), chassisControl(client, 'cycle')]);
+    expect(count(0, 2)).toBe(1);
+  });
+
   it('is kept alive while nobody asks anything', async () => {
     const idle = peer.client({ keepAliveMs: 20 });
     const { promise, resolve } = Promise.withResolvers<void>();
