@@ -1,12 +1,19 @@
-/**
- * Runs seeds of the simulation: `npm run test:sim -- --seeds N [--first S] [--seed S] [--minutes M] [--verbose]
- * [--check-determinism]`. Exit code 1 when a seed failed.
- */
+/** Runs seeds of the simulation. Exit code 1 when a seed failed. */
 import { parseArgs } from 'node:util';
 import { runSeed, type SeedResult } from './simulation.ts';
 
+const usage = `npm run test:sim -- [options]
+  --seeds N            how many seeds; 200 unless told
+  --first S            the first of them; 1 unless told
+  --seed S             this one alone
+  --minutes M          begin no seed after so many minutes
+  --verbose            print every event
+  --check-determinism  run each seed twice and compare
+  --help               this`;
+
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', default: false },
     seeds: { type: 'string', default: '200' },
     first: { type: 'string', default: '1' },
     seed: { type: 'string' },
@@ -15,6 +22,11 @@ const { values } = parseArgs({
     'check-determinism': { type: 'boolean', default: false },
   },
 });
+
+if (values.help) {
+  process.stdout.write(`${usage}\n`);
+  process.exit(0);
+}
 
 const shownLines = 400;
 const shownFailures = 3;
