@@ -68,7 +68,7 @@ export function quirksFor(
   const fits = (pattern: RegExp | undefined, value: string | undefined) =>
     pattern === undefined || (value !== undefined && value.search(pattern) >= 0);
   const fitting = rows.filter((row) => fits(row.vendor, identity.vendor) && fits(row.product, identity.product));
-  return fitting.reduceRight<Quirks>((quirks, row) => ({ ...quirks, ...row.set }), STANDARD);
+  return Object.assign({}, STANDARD, ...fitting.toReversed().map((row) => row.set));
 }
 
 const known = new WeakMap<RedfishClient, Quirks>();
