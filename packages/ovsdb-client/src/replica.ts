@@ -12,6 +12,9 @@ export type TableWish = {
   readonly indexes?: readonly string[];
 };
 
+/** A row to put in, or to take away. */
+type Step = readonly [TableStore, Uuid, StoredRow | undefined];
+
 type Json = { readonly [member: string]: unknown };
 
 /** The rows of a monitor, and how the three forms of updates change them. Knows nothing of connections. */
@@ -85,31 +88,32 @@ export class Replica {
     return where === false ? [false] : encodeWhere(findTable(this.#ready(), table), where, table);
   }
 
-  /** Applies `<table-updates2>` (ovsdb-server(7) 4.1.14). @throws ProtocolError `protocol` */
+  /** Applies `<table-updates2>` (ovsdb-server(7) 4.1.14), all or nothing. @throws ProtocolError `protocol` */
   apply(updates: unknown): StoredChange[] {
-    const changes: StoredChange[] = [];
+    const steps: Step[] = [];
     for (const [store, id, update] of this.#updates(updates)) {
       const { insert = update.initial, modify } = update;
-      const change =
-        'delete' in update
-          ? store.remove(id)
-          : store.put(modify === undefined ? store.decode(id, asRow(insert)) : store.modified(id, asRow(modify)));
-      if (change !== undefined) changes.push(change);
+      if ('delete' in update) steps.push([store, id, undefined]);
+      else if (modify !== undefined) steps.push([store, id, store.modified(id, asRow(modify))]);
+      else steps.push([store, id, store.decode(id, asRow(insert))]);
     }
-    return changes;
+    return carryOut(steps);
   }
 
-  /** Applies `<table-updates>` (RFC 7047 4.1.6) and the conditions that its server did not. @throws ProtocolError `protocol` */
+  /**
+   * Applies `<table-updates>` (RFC 7047 4.1.6) and the conditions that its server did not, all or nothing.
+   *
+   * @throws ProtocolError `protocol`
+   */
   applyPlain(updates: unknown): StoredChange[] {
-    const changes: StoredChange[] = [];
+    const steps: Step[] = [];
     const filters = this.#filters();
     for (const [store, id, update] of this.#updates(updates)) {
       const row = update.new === undefined ? undefined : store.decode(id, asRow(update.new));
       const stays = row !== undefined && filters.get(store.name)?.(row) === true;
-      const change = stays ? store.put(row) : store.remove(id);
-      if (change !== undefined) changes.push(change);
+      steps.push([store, id, stays ? row : undefined]);
     }
-    return changes;
+    return carryOut(steps);
   }
 
   /** Puts the whole content, in either form, in the place of all rows; answers what differs. @throws ProtocolError `protocol` */
@@ -162,6 +166,13 @@ export class Replica {
     if (this.#schema === undefined) throw new ProtocolError('no schema yet');
     return this.#schema;
   }
+}
+
+/** Everything was read before the first row is touched, so an update that cannot be read leaves no trace. */
+function carryOut(steps: readonly Step[]): StoredChange[] {
+  return steps
+    .map(([store, id, row]) => (row === undefined ? store.remove(id) : store.put(row)))
+    .filter((change) => change !== undefined);
 }
 
 function asRow(json: unknown): Json {
