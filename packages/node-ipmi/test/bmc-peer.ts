@@ -45,6 +45,8 @@ export type BmcPeer = {
   /** Datagrams received. */
   readonly received: () => number;
   client(more?: Partial<IpmiClientOptions>): IpmiClient;
+  /** Answers a command of the past once more, in a new packet. */
+  answer(command: PeerCommand, answer: PeerAnswer): void;
   /** Sends a SOL payload, or any other datagram, to the last session's console. */
   sendSol(payload: Buffer): void;
   sendRaw(datagram: Buffer): void;
@@ -218,6 +220,10 @@ export async function startBmcPeer(more: Partial<PeerState> = {}): Promise<BmcPe
         backoff: { baseMs: 20, maxMs: 40 },
         ...options,
       }),
+    answer({ netFn, command, sequence }, answer) {
+      const request = Buffer.of(0x20, netFn << 2, 0, 0x81, sequence << 2, command);
+      if (last !== undefined) inSession(last, 0, reply(request, answer));
+    },
     sendSol(payload) {
       if (last !== undefined) inSession(last, 1, payload);
     },

@@ -101,23 +101,43 @@ describe('late and double answers', () => {
     expect(count(0, 1)).toBe(200);
   });
 
-  it('an answer that comes after its repeat was answered is not taken for another', async () => {
+  it('an answer that comes long after its repeat was answered is not taken for another', async () => {
+    await client.open();
+    drop(1, isStatus);
+    expect((await getChassisStatus(client)).powerOn).toBe(true);
+    const first = peer.commands.findLast(({ netFn }) => netFn === 0);
+    if (first === undefined) throw new Error('no command');
+    // "On" comes again and again, in fresh packets, before each "off" of more requests than there are sequence numbers.
+    peer.state.handle = (command) => {
+      if (command.netFn !== 0) return standardAnswer(command);
+      peer.answer(first, { data: [1, 0, 0] });
+      return { data: [0, 0, 0] };
+    };
+    for (let round = 0; round < 130; round += 1) expect((await getChassisStatus(client)).powerOn).toBe(false);
+  });
+
+  it('a packet that comes again after its sequence number was reused is dropped', async () => {
     await client.open();
     const kept: Buffer[] = [];
-    let power = 1;
-    peer.state.handle = (command) => (command.netFn === 0 ? { data: [power, 0, 0] } : standardAnswer(command));
     peer.state.wire = (datagram, output) => {
-      if (!isStatus(output) || kept.length > 0) return [datagram];
-      kept.push(datagram);
-      return [];
+      if (isStatus(output)) kept.push(Buffer.from(datagram));
+      return [datagram];
     };
     expect((await getChassisStatus(client)).powerOn).toBe(true);
-    power = 0;
-    // The first answer, "on", is let through in the middle of 70 requests: more than there are sequence numbers.
-    for (let round = 0; round < 70; round += 1) {
-      if (round === 60) for (const datagram of kept) peer.sendRaw(datagram);
-      expect((await getChassisStatus(client)).powerOn).toBe(false);
-    }
+    peer.state.handle = (command) => (command.netFn === 0 ? { data: [0, 0, 0] } : standardAnswer(command));
+    peer.state.wire = (datagram) => [...kept.slice(0, 1), datagram];
+    for (let round = 0; round < 130; round += 1) expect((await getChassisStatus(client)).powerOn).toBe(false);
+  });
+
+  it('a RAKP 2 of before the repeat is not mixed with that of after', async () => {
+    const kept: Buffer[] = [];
+    peer.state.wire = (datagram, { type }) => {
+      if (type !== 0x13) return [datagram];
+      kept.push(datagram);
+      return kept.length < 2 ? [] : kept;
+    };
+    await client.open();
+    expect(kept).toHaveLength(2);
   });
 
   it('an answer that is later than the repeats still counts, once', async () => {

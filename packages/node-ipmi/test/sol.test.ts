@@ -211,10 +211,13 @@ describe('reading', () => {
     });
     expect(receiver.receive(packet(0, ''))).toBeUndefined();
     expect(receiver.receive(packet(15, 'a'))).toEqual({ acked: 15, accepted: 1, flags: 0 });
+    expect(receiver.receive(packet(15, 'a'))).toEqual({ acked: 15, accepted: 1, flags: 0 });
     expect(receiver.receive(packet(1, 'b'))).toEqual({ acked: 1, accepted: 0, flags: 0x40 });
     expect(receiver.receive(packet(1, 'bc'))).toEqual({ acked: 1, accepted: 0, flags: 0x40 });
     expect(receiver.resume()).toEqual({ acked: 1, accepted: 2, flags: 0 });
     expect(receiver.resume()).toBeUndefined();
+    expect(receiver.receive(packet(1, 'b'))).toEqual({ acked: 1, accepted: 2, flags: 0 });
+    expect(receiver.receive(packet(1, 'bc'))).toEqual({ acked: 1, accepted: 2, flags: 0 });
     expect(delivered).toEqual(['a', 'bc']);
   });
 });
