@@ -86,7 +86,7 @@ export async function connectQmp(address: QmpAddress, options: QmpOptions = {}):
     maxQueued: options.maxQueued ?? 1024,
   };
   const call = { timeoutMs: connectTimeoutMs, ...(options.signal && { signal: options.signal }) };
-  const stream = 'stream' in address ? address.stream : connect(address);
+  const stream = 'stream' in address ? address.stream : openSocket(address);
   const session = new Session(stream, limits);
   const error = () => new QmpTimeoutError('greeting', connectTimeoutMs);
   try {
@@ -100,9 +100,16 @@ export async function connectQmp(address: QmpAddress, options: QmpOptions = {}):
     const first = await session.first;
     if (first.kind !== 'greeting') throw new ProtocolError('the first message is not a greeting');
     const oob = (options.oob ?? true) && first.greeting.capabilities.includes('oob');
-    await session.run('execute', 'qmp_capabilities', oob ? { enable: ['oob'] } : undefined, {}, connectTimeoutMs);
+    await session.run('qmp_capabilities', oob ? { enable: ['oob'] } : undefined, {}, connectTimeoutMs);
     return makeClient(session, first.greeting, oob, timeoutMs);
   }
+}
+
+function openSocket(address: Exclude<QmpAddress, { readonly stream: Duplex }>): Duplex {
+  const socket = connect(address);
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, 10_000);
+  return socket;
 }
 
 function makeClient(session: Session, greeting: Greeting, oob: boolean, timeoutMs: number): QmpClient {
@@ -111,9 +118,9 @@ function makeClient(session: Session, greeting: Greeting, oob: boolean, timeoutM
     oob,
     closed: session.closed,
     async execute<N extends keyof QmpCommands>(name: N, ...[args, call]: ExecuteArgs<QmpCommands[N]['args']>) {
-      return (await session.run('execute', name, args, call ?? {}, timeoutMs)) as QmpCommands[N]['returns'];
+      return (await session.run(name, args, call ?? {}, timeoutMs)) as QmpCommands[N]['returns'];
     },
-    executeAny: (name, args, call = {}) => session.run('execute', name, args, call, timeoutMs),
+    executeAny: (name, args, call = {}) => session.run(name, args, call, timeoutMs),
     async executeOob(name, args, call = {}) {
       return session.runOob(oob, name, args, call, timeoutMs);
     },

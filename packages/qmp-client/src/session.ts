@@ -74,9 +74,9 @@ export class Session {
   }
 
   /** Runs a command in band, when its turn has come. */
-  run(verb: 'execute', name: string, args: object | undefined, call: CallOptions, limitMs: number): Promise<unknown> {
+  run(name: string, args: object | undefined, call: CallOptions, limitMs: number): Promise<unknown> {
     return this.#guard(name, call, limitMs, (running, id) => {
-      const bytes = this.#encode(verb, id, name, args);
+      const bytes = this.#encode('execute', id, name, args);
       if (this.#waiting.length >= this.#limits.maxQueued) {
         throw new LimitError(`${this.#limits.maxQueued} commands are waiting already`);
       }

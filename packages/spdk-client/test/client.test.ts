@@ -113,6 +113,7 @@ describe('a call', () => {
 
   it('ends at its deadline, and the late answer is dropped', async () => {
     const client = makeClient();
+    await event(client, 'connected');
     const got = server.next();
     const slow = failure(client.request('slow', undefined, { timeoutMs: 20 }));
     const { id } = await got;
