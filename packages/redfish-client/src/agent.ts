@@ -30,6 +30,9 @@ export function fingerprintOf(certificate: string | Buffer): string {
   return normalFingerprint(new X509Certificate(certificate).fingerprint256);
 }
 
+/** Ends a handshake; `signal` itself is kept from agents by node:http. */
+export type HandshakeOptions = { readonly handshakeSignal?: AbortSignal };
+
 /** An agent whose TLS sockets are handed out only after the peer was verified, so that no byte of a request goes to a stranger. */
 class VerifyingAgent extends HttpsAgent {
   readonly #tls: ConnectionOptions;
@@ -47,7 +50,7 @@ class VerifyingAgent extends HttpsAgent {
   }
 
   override createConnection(
-    options: ConnectionOptions & { readonly signal?: AbortSignal | undefined },
+    options: ConnectionOptions & HandshakeOptions,
     done?: (error: Error | null, stream: Duplex) => void,
   ): Duplex | null | undefined {
     const { host = '', port } = options;
@@ -59,9 +62,9 @@ class VerifyingAgent extends HttpsAgent {
       ...(port === undefined ? {} : { port }),
     });
     const stop = () => socket.destroy(new Error('aborted'));
-    options.signal?.addEventListener('abort', stop, { once: true });
+    options.handshakeSignal?.addEventListener('abort', stop, { once: true });
     const fail = (error: Error & { readonly code?: string }) => {
-      options.signal?.removeEventListener('abort', stop);
+      options.handshakeSignal?.removeEventListener('abort', stop);
       done?.(isCertificateError(error) ? new TlsError(error.code ?? 'unknown') : error, socket);
     };
     socket.once('error', fail);
@@ -71,7 +74,7 @@ class VerifyingAgent extends HttpsAgent {
       const peer = socket.getPeerX509Certificate();
       const known = peer !== undefined && this.#pins.has(normalFingerprint(peer.fingerprint256));
       socket.off('error', fail);
-      options.signal?.removeEventListener('abort', stop);
+      options.handshakeSignal?.removeEventListener('abort', stop);
       if (this.#pins.size === 0 || known) {
         done?.(null, socket);
         return;

@@ -1,5 +1,12 @@
-import { type Agent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import {
+  type Agent,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestOptions,
+} from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { HandshakeOptions } from './agent.ts';
 import { ConnectionError, ProtocolError, RedfishError } from './errors.ts';
 
 /** One request as it goes out. */
@@ -30,15 +37,17 @@ export async function openExchange(
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const send = origin.protocol === 'https:' ? httpsRequest : httpRequest;
-  const outgoing = send(new URL(request.path, origin), {
+  const options: RequestOptions & HandshakeOptions = {
     method: request.method,
     agent,
     signal,
+    handshakeSignal: signal,
     headers: {
       ...request.headers,
       ...(request.body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(request.body)) }),
     },
-  });
+  };
+  const outgoing = send(new URL(request.path, origin), options);
   outgoing.once('response', resolve);
   // Stays for good: an answer that breaks off later reports here too, and an unheard 'error' ends the process.
   outgoing.on('error', (error) => {

@@ -41,6 +41,9 @@ export type AuthContext = {
   readonly loginTimeoutMs: number;
 };
 
+/** A login under way; it is given up when nobody waits for it any more. */
+type Login = { readonly done: Promise<Session>; readonly abandon: AbortController; waiting: number };
+
 type Session = { readonly token: string; readonly path: string | undefined };
 
 /** Makes the authenticator of a way to log in. */
@@ -62,7 +65,7 @@ function sessionAuthenticator(
   context: AuthContext,
 ): Authenticator {
   let session: Session | undefined;
-  let login: Promise<Session> | undefined;
+  let login: Login | undefined;
   let fallback = false;
 
   const send = (request: OutgoingRequest, signal: AbortSignal) =>
@@ -79,8 +82,8 @@ function sessionAuthenticator(
     return link === undefined ? undefined : pathOn(context.origin, link);
   }
 
-  async function open(): Promise<Session> {
-    const signal = AbortSignal.any([context.closed, AbortSignal.timeout(context.loginTimeoutMs)]);
+  async function open(abandoned: AbortSignal): Promise<Session> {
+    const signal = AbortSignal.any([context.closed, abandoned, AbortSignal.timeout(context.loginTimeoutMs)]);
     try {
       const path = await sessionsPath(signal);
       if (path === undefined) throw new ProtocolError('the service root names no sessions');
@@ -106,7 +109,7 @@ function sessionAuthenticator(
       context.notify({ kind: 'session-opened' });
       return opened;
     } catch (error) {
-      if (!context.closed.aborted && signal.aborted && !(error instanceof RedfishError))
+      if (!context.closed.aborted && !abandoned.aborted && signal.aborted && !(error instanceof RedfishError))
         throw new ConnectionError('ETIMEDOUT', 'login');
       throw error;
     }
@@ -122,15 +125,25 @@ function sessionAuthenticator(
     }
   }
 
+  function begin(): Login {
+    const abandon = new AbortController();
+    const done = open(abandon.signal).finally(() => {
+      if (login?.done === done) login = undefined;
+    });
+    // Whoever waits hears of a failure; when all have left, nobody needs to.
+    done.catch(() => {});
+    return { done, abandon, waiting: 0 };
+  }
+
   return {
     async headers(signal) {
       if (fallback) return basicHeaders;
       if (session !== undefined) return { 'X-Auth-Token': session.token };
-      login ??= open().finally(() => {
-        login = undefined;
-      });
+      login ??= begin();
+      const joined = login;
+      joined.waiting++;
       try {
-        session = await withSignal(login, signal);
+        session = await withSignal(joined.done, signal);
       } catch (error) {
         const without =
           error instanceof HttpError ? [404, 405, 501].includes(error.status) : error instanceof ProtocolError;
@@ -138,6 +151,9 @@ function sessionAuthenticator(
         fallback = true;
         context.notify({ kind: 'basic-fallback' });
         return basicHeaders;
+      } finally {
+        joined.waiting--;
+        if (joined.waiting === 0) joined.abandon.abort();
       }
       return { 'X-Auth-Token': session.token };
     },
@@ -152,7 +168,7 @@ function sessionAuthenticator(
       return true;
     },
     async close(signal) {
-      const ending = session ?? (await login?.catch(() => undefined));
+      const ending = session ?? (login && (await withSignal(login.done, signal).catch(() => undefined)));
       session = undefined;
       if (ending?.path === undefined) return;
       const headers = { 'X-Auth-Token': ending.token, 'OData-Version': '4.0' };

@@ -129,7 +129,7 @@ export function makeTree(options: BmcOptions): Tree {
           }),
         ],
         'Drives@odata.count': 1,
-        StorageControllers: [{ MemberId: '0', SupportedDeviceProtocols: ['NVMe'] }],
+        StorageControllers: [{ MemberId: '0', Name: 'NVMe', SupportedDeviceProtocols: ['NVMe'] }],
         Status: ok,
       },
     ]),
