@@ -152,18 +152,19 @@ describe.skipIf(!haveOvsdb()).each([{ clustered: false }, { clustered: true }])(
     it('monitors some rows, then others, also when that changes without a connection', async () => {
       await keepHistory();
       const cache = await db.monitor({
-        Port: { columns: ['name'], where: [['tag', '==', 5]] },
+        Port: { columns: ['name', 'tag'], where: [['tag', '==', 5]] },
         Bridge: { where: false },
       });
       const names = () => [...cache.table('Port').rows()].map((row) => row.name).sort();
       expect(names()).toEqual(['p2']);
       expect(cache.table('Bridge').size).toBe(0);
-      await server.vsctl('set', 'Port', 'p2', 'trunks=1'); // gives a transaction to resume from
       await cache.setWhere('Port', [
         ['name', '==', 'p1'],
         ['name', '==', 'br0'],
       ]);
       expect(names()).toEqual(['br0', 'p1']);
+      await server.vsctl('set', 'Port', 'p1', 'tag=1'); // gives a transaction to resume from, which must not be used
+      await cache.until(() => [...cache.table('Port').rows()].some((row) => row.tag === 1));
       const stale = Promise.withResolvers<void>();
       cache.on('stale', () => stale.resolve());
       relay.cut();
