@@ -21,7 +21,7 @@ export function pathOn(origin: URL, reference: string, from = '/'): string {
   const url = URL.parse(reference, new URL(from, origin).href);
   if (url === null) throw new ProtocolError('a reference that is no URI', 'protocol');
   if (url.origin !== origin.origin) throw new ProtocolError('a reference to another origin', 'redirect');
-  return url.pathname + url.search;
+  return rooted(url);
 }
 
 /**
@@ -31,5 +31,10 @@ export function pathOn(origin: URL, reference: string, from = '/'): string {
 export function locationPath(origin: URL, location: string, from = '/'): string {
   const url = URL.parse(location, new URL(from, origin).href);
   if (url === null || !/^https?:$/.test(url.protocol)) throw new ProtocolError('a Location that is no URI');
-  return url.pathname + url.search;
+  return rooted(url);
+}
+
+/** A path that begins with one slash alone: `//x` would be read as a host when it is resolved again. */
+function rooted(url: URL): string {
+  return url.pathname.replace(/^\/+/, '/') + url.search;
 }

@@ -190,7 +190,7 @@ describe('faults', () => {
     own.abort(new Error('mine'));
     await expect(reading).rejects.toThrow('mine');
 
-    const mute = createServer(() => {}).listen(0, '127.0.0.1');
+    const mute = createServer((socket) => socket.on('error', () => {}).resume()).listen(0, '127.0.0.1');
     await new Promise((resolve) => mute.once('listening', resolve));
     const { port } = mute.address() as { port: number };
     const client = connectRedfish(quick({ ...at.bmc, url: `https://127.0.0.1:${port}` }));
