@@ -12,6 +12,7 @@ import { startServer, type TestServer, VSWITCH_SCHEMA } from '../../packages/ovs
 import type { VSwitch } from '../../packages/ovsdb-client/test/vswitch-tables.ts';
 
 const run = promisify(execFile);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1)); // the servers go with us
 const [ports = 1000, vsctlPorts = 200, loadPorts = 10_000, rounds = 3] = process.argv.slice(2).map(Number);
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
