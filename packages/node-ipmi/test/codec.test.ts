@@ -5,7 +5,7 @@ import { convertReading, sensorFactors } from '../src/commands/sensor-conversion
 import { parseFru, parseSdr, parseSelEntry } from '../src/index.ts';
 import { checksum, decodeResponse, encodeRequest } from '../src/message.ts';
 import { decodePlain, decodeSetup, encodePlain, encodeSetup, protect, unprotect } from '../src/packet.ts';
-import { type SessionKeys, sessionKeys } from '../src/rakp.ts';
+import { hmac, type SessionKeys, sessionKeys } from '../src/rakp.ts';
 import { RequestSlots } from '../src/request-slots.ts';
 import { SequenceWindow } from '../src/sequence-window.ts';
 import { decodeSol, encodeSol } from '../src/sol/sol-packet.ts';
@@ -49,6 +49,23 @@ describe('packets', () => {
     for (let cut = 1; cut < whole.length; cut += 1) expect(unprotect(keys, 7, whole.subarray(0, -cut))).toBeUndefined();
     expect(unprotect(keys, 7, Buffer.concat([whole, Buffer.of(0)]))).toBeUndefined();
     expect(unprotect(keysFor(3), 7, whole)).toBeUndefined();
+  });
+
+  it('are dropped when they are signed well but not encrypted, or padded wrongly', () => {
+    const keys = keysFor(17);
+    const whole = protect(keys, { payloadType: 0, sessionId: 7, sequence: 9, payload: Buffer.from('hello') });
+    const resign = (packet: Buffer) => {
+      const signed = packet.subarray(4, -16);
+      return Buffer.concat([packet.subarray(0, -16), hmac(keys.suite, keys.k1, signed).subarray(0, 16)]);
+    };
+    expect(unprotect(keys, 7, resign(whole))).toMatchObject({ payload: Buffer.from('hello') });
+    const clear = Buffer.from(whole);
+    clear[5] = 0x40;
+    expect(unprotect(keys, 7, resign(clear))).toBeUndefined();
+    // A change of the initialization vector is a change of the first block: here of its padding.
+    const padded = Buffer.from(whole);
+    padded[16 + 8] = (padded[16 + 8] ?? 0) ^ 1;
+    expect(unprotect(keys, 7, resign(padded))).toBeUndefined();
   });
 
   it('outside of a session come back as they were', () => {
