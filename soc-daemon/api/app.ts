@@ -6,6 +6,7 @@ import type { ComputeService } from '../../core/ports/compute-service.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Metrics } from '../../kit/metrics.ts';
 import type { Readiness } from '../../schemas/generated/rest.ts';
+import { refuseTooDeep } from './depth.ts';
 import type { EventStreams } from './events.ts';
 import { HttpError } from './http-error.ts';
 import { checkBody } from './mutation.ts';
@@ -123,6 +124,7 @@ function answer(options: AppOptions) {
     if (typeof body !== 'object' || body === null || Array.isArray(body)) {
       throw new HttpError(400, 'invalid', 'the body must be a JSON object');
     }
+    refuseTooDeep(body);
     if (row.body !== undefined) checkBody(body as Untrusted, row.body);
     const gone = new AbortController();
     response.on('close', () => gone.abort());

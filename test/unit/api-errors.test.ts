@@ -55,6 +55,21 @@ it.each([
   if (status === 405) expect(answer.headers.allow).toBe('GET, HEAD');
 });
 
+it('answers a body that would overflow the stack as invalid, and takes one that is 64 levels deep', async () => {
+  fixture = await startApi();
+  const build = (levels: number): string => {
+    const data = `${'{"a":'.repeat(levels)}{}${'}'.repeat(levels)}`;
+    return `{"name":"a","flavor":"4c8g","volumes":[{"volume_id":"v","connection_info":{"data":${data}}}]}`;
+  };
+  for (const levels of [60, 100_000]) {
+    const refused = await fixture.ask('POST', '/v1/instances', { raw: build(levels) });
+    expect(refused.status).toBe(400);
+    expect(refused.json).toMatchObject({ code: 'invalid', detail: 'the body is nested deeper than 64 levels' });
+  }
+  expect(fixture.service.submitted).toEqual([]);
+  expect((await fixture.ask('POST', '/v1/instances', { raw: build(59) })).status).toBe(200);
+});
+
 it('refuses a change to a generation that is gone', async () => {
   fixture = await startApi();
   const { uuid } = fixture.service.addInstance({ generation: 4 });
