@@ -152,7 +152,8 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     submit,
     async waitForEnd(id, signal) {
       const record = operationOf(id);
-      if (!isEnded(record.state) && record.state !== 'stuck') await engine.settled(record.id, signal);
+      // a stuck one that was just sent on says so only once it runs: the engine knows, and settles at once where it has none
+      if (!isEnded(record.state)) await engine.settled(record.id, signal);
       return operationView(operationOf(id));
     },
     nodeStatus: monitor.status,

@@ -118,6 +118,17 @@ describe('node', () => {
     expect((await carryOut(node, 'build_and_run_instance', request)).state).toBe('succeeded');
   });
 
+  it('waits for a stuck operation that was sent on, from the moment that it was', async () => {
+    const { node, world } = await startNode();
+    const { instance } = await carryOut(node, 'build_and_run_instance', request);
+    world.faults.order({ port: 'snic', method: 'releaseFunction', kind: 'fail-once', code: 'hardware' });
+    const stuck = await carryOut(node, 'destroy_instance', { uuid: instance });
+    expect(stuck).toMatchObject({ state: 'stuck', error: { code: 'hardware' } });
+    await node.service.retryOperation(stuck.id, caller);
+    expect((await node.service.waitForEnd(stuck.id)).state).toBe('succeeded');
+    expect(checkWorld(world)).toEqual([]);
+  });
+
   it('sees its user shut the host down and start it', async () => {
     const { node, world } = await startNode();
     const { instance } = await carryOut(node, 'build_and_run_instance', request);
