@@ -1,5 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DpuError } from '../../core/errors.ts';
 
@@ -48,14 +59,24 @@ function readKey(file: string): Buffer {
   throw new DpuError('invalid', `the store's key in ${file} must be 32 bytes or 64 hexadecimal digits`);
 }
 
+/** Under its name only once it is whole: a start that is killed here leaves no half key, and of two the first makes it. */
 function makeKey(file: string): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const handle = openSync(file, 'wx', 0o600);
+  const whole = `${file}.${process.pid}`;
+  rmSync(whole, { force: true });
+  const handle = openSync(whole, 'wx', 0o600);
   try {
     writeSync(handle, `${randomBytes(32).toString('hex')}\n`);
     fsyncSync(handle);
   } finally {
     closeSync(handle);
+  }
+  try {
+    linkSync(whole, file);
+  } catch (error) {
+    if (!existsSync(file)) throw error;
+  } finally {
+    rmSync(whole);
   }
   const directory = openSync(dirname(file), 'r');
   try {

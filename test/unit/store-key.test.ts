@@ -21,6 +21,13 @@ it('makes a private key at first start and finds it again', () => {
   expect(loadStoreKey({ stateDir })).toEqual(key);
 });
 
+it('leaves nothing but the whole key, also where a start was killed while it made one', () => {
+  writeFileSync(join(place.path, `store.key.${process.pid}`), 'ab', { mode: 0o600 });
+  const key = loadStoreKey({ stateDir: place.path });
+  expect(key).toHaveLength(32);
+  expect(readdirSync(place.path)).toEqual(['store.key']);
+});
+
 it('takes the credential before the key file, and the key file before its own', () => {
   const credentialsDirectory = join(place.path, 'credentials');
   const keyFile = join(place.path, 'key');
