@@ -154,7 +154,7 @@ it('keeps every reference on its own origin', () => {
         if (!(error instanceof RedfishError)) throw error;
       }
     }),
-    { numRuns: 2000, examples: [['/.//evil.test/'], ['https://bmc.test//evil.test/']] },
+    { numRuns: 400, examples: [['/.//evil.test/'], ['https://bmc.test//evil.test/']] },
   );
 });
 
