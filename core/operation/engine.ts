@@ -29,8 +29,8 @@ export interface Engine {
   cancel(id: OperationId): void;
   /** Whether a cancel would be heeded now. */
   mayCancel(id: OperationId): boolean;
-  /** Goes on with a stuck operation. @throws DpuError `bad_state` when it is not stuck. */
-  retry(id: OperationId): void;
+  /** Goes on with a stuck operation; ends once the journal says so. @throws DpuError `bad_state` when it is not stuck. */
+  retry(id: OperationId): Promise<void>;
   /** Ends when the operation ended or is stuck; at once when it is not here. */
   settled(id: OperationId, signal?: AbortSignal): Promise<void>;
   /** Operations that run now, and those that wait. */
@@ -50,7 +50,11 @@ export function createEngine(parts: EngineParts): Engine {
   let stopping = false;
   let broken = false;
 
-  const isHere = (id: OperationId): boolean => running.has(id) || waiting.some((operation) => operation.id === id);
+  /** Sent on by an operator, and not yet journaled as such. */
+  const retried = new Set<OperationId>();
+
+  const isHere = (id: OperationId): boolean =>
+    running.has(id) || retried.has(id) || waiting.some((operation) => operation.id === id);
 
   function fatal(error: unknown): void {
     if (broken) return;
@@ -142,8 +146,12 @@ export function createEngine(parts: EngineParts): Engine {
       const operation = parts.load(id);
       if (!stuck.has(id) || !operation) throw new DpuError('bad_state', 'the operation is not stuck');
       stuck.delete(id);
-      waiting.push(operation);
-      pump();
+      retried.add(id);
+      return parts.journal.write([{ type: 'state', operation: id, state: 'queued' }]).then(() => {
+        retried.delete(id);
+        waiting.push({ ...operation, state: 'queued' });
+        pump();
+      }, fatal);
     },
     settled(id, signal) {
       return new Promise((resolve, reject) => {

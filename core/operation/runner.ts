@@ -334,7 +334,7 @@ export function startRunner(parts: RunnerParts, operation: OperationRecord): Run
     const begunToUndo = [...states.values()].some(({ phase }) => phase === 'undoing' || phase === 'undone');
     const back = operation.state === 'unwinding' || begunToUndo || (operation.error?.step !== undefined && !pivotBegun);
     if (back) return goBack(plan);
-    if (operation.state === 'stuck') {
+    if (operation.state !== 'running' && operation.input !== null) {
       await journal.write([{ type: 'state', operation: operation.id, state: 'running', error: null }]);
     }
     return goForward(plan);

@@ -152,8 +152,7 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     submit,
     async waitForEnd(id, signal) {
       const record = operationOf(id);
-      // a stuck one that was just sent on says so only once it runs: the engine knows, and settles at once where it has none
-      if (!isEnded(record.state)) await engine.settled(record.id, signal);
+      if (!isEnded(record.state) && record.state !== 'stuck') await engine.settled(record.id, signal);
       return operationView(operationOf(id));
     },
     nodeStatus: monitor.status,
@@ -191,7 +190,7 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
       const record = operationOf(id);
       if (record.state !== 'stuck') throw new DpuError('bad_state', 'the operation is not stuck');
       await store.audit({ by: caller.by, action: 'retry_operation', instance: record.instance, operation: record.id });
-      engine.retry(record.id);
+      await engine.retry(record.id);
       return operationView(operationOf(id));
     },
     async getConsole({ uuid }) {

@@ -124,7 +124,9 @@ describe('node', () => {
     world.faults.order({ port: 'snic', method: 'releaseFunction', kind: 'fail-once', code: 'hardware' });
     const stuck = await carryOut(node, 'destroy_instance', { uuid: instance });
     expect(stuck).toMatchObject({ state: 'stuck', error: { code: 'hardware' } });
-    await node.service.retryOperation(stuck.id, caller);
+    const sentOn = node.service.retryOperation(stuck.id, caller);
+    await expect(node.service.retryOperation(stuck.id, caller)).rejects.toMatchObject({ code: 'bad_state' });
+    expect((await sentOn).state).toBe('queued');
     expect((await node.service.waitForEnd(stuck.id)).state).toBe('succeeded');
     expect(checkWorld(world)).toEqual([]);
   });
