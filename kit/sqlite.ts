@@ -29,6 +29,8 @@ export interface DatabaseOptions {
   readonly migrations: readonly Migration[];
   /** `full`: a commit is on the disk when it returns. `off`: for simulations, survives a killed process only. */
   readonly durability: 'full' | 'off';
+  /** For each `user_version` (the first is 1's) a query that finds rows that cannot be read: any means damage. */
+  readonly unsound?: readonly string[];
 }
 
 /** A prepared statement, kept. */
@@ -84,7 +86,10 @@ export function checkDatabase(options: DatabaseOptions): void {
   } catch (error) {
     if (error instanceof DpuError) throw error;
     const code = sqliteCode(error);
-    if (code === null) throw new DpuError('internal', `checking the database ${file} failed`, { cause: error });
+    if (code === null) {
+      const why = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
+      throw new DpuError('internal', `checking the database ${file} failed${why}`, { cause: error });
+    }
     throw damaged(file, error);
   } finally {
     if (unclean) rmSync(scratch, { recursive: true, force: true });
@@ -120,6 +125,8 @@ function inspect(db: Database.Database, options: DatabaseOptions, check: 'quick_
       );
     }
     if (db.pragma(check, { simple: true }) !== 'ok') throw damaged(file);
+    const unsound = options.unsound?.[version - 1];
+    if (unsound !== undefined && db.prepare(unsound).get() !== undefined) throw damaged(file);
   } finally {
     db.close();
   }

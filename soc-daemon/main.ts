@@ -171,6 +171,10 @@ async function main(): Promise<number> {
     return 0;
   }
   const log = createLog(config.log.level, 'soc-daemon');
+  process.on('uncaughtException', (error) => {
+    log.error('the daemon ends on an inner error and goes on at its next start', { error });
+    process.exit(1);
+  });
   const notifier = createNotifier(log);
   const stopRequested = new Promise<string>((answer) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => answer(signal));

@@ -4,7 +4,18 @@ import { initial } from './migrations/0001-initial.ts';
 /** `DPUC`, the store's mark in its file's header. */
 export const applicationId = 0x44505543;
 
+/** Unsound rows that the daemon would meet at once, by schema version: SQLite looks at pages, not at what columns hold. */
+const unsound = [
+  `SELECT 1 FROM instances WHERE NOT (json_valid(flavor) AND json_valid(metadata) AND json_valid(ssh_keys)
+    AND json_valid(coalesce(todo, 'null')))
+  UNION ALL SELECT 1 FROM operations WHERE state NOT IN ('succeeded', 'failed', 'cancelled')
+    AND NOT (json_valid(request) AND json_valid(fingerprint) AND json_valid(coalesce(input, 'null')))
+  UNION ALL SELECT 1 FROM bindings WHERE NOT json_valid(ips)
+  UNION ALL SELECT 1 FROM ports WHERE NOT json_valid(ips)
+  UNION ALL SELECT 1 FROM outbox WHERE NOT json_valid(args)`,
+];
+
 /** What the store's database is. */
 export function storeDatabase(file: string, durability: 'full' | 'off'): DatabaseOptions {
-  return { file, applicationId, migrations: [initial], durability };
+  return { file, applicationId, migrations: [initial], durability, unsound };
 }

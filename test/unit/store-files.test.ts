@@ -103,6 +103,14 @@ describe('a store that must not be opened', () => {
     expect(await refusal()).toMatchObject({ code: 'internal' });
   });
 
+  it('is left alone when a row holds what cannot be read', async () => {
+    const file = await filled();
+    const other = new Database(file);
+    other.exec(`UPDATE instances SET flavor = replace(flavor, '"', '')`);
+    other.close();
+    expect(await refusal()).toMatchObject({ code: 'internal' });
+  });
+
   it('is left alone when it is not a database, or another program has made it', async () => {
     const file = join(place.path, 'store.db');
     writeFileSync(file, 'not a database at all, but long enough to have a header '.repeat(100));
