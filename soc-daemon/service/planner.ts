@@ -1,5 +1,5 @@
 import type { ErrorRecord } from '../../core/errors.ts';
-import { type InstanceState, stateAfter, stateDuring, transitions } from '../../core/instance-state.ts';
+import { type InstanceState, stateAfter, transitions } from '../../core/instance-state.ts';
 import type { DestroyInput, PowerInput } from '../../core/operation/inputs.ts';
 import { isEnded, type OperationRecord, type Planner } from '../../core/operation/journal.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
@@ -79,7 +79,7 @@ function settle(
   const freed =
     kind === 'build' ? outcome === 'failed' || outcome === 'cancelled' : kind === 'destroy' && outcome === 'succeeded';
   // a destroy that overtakes has changed the state already, and it is the destroy's from then on
-  const overtaken = rows.getInstance(instance)?.state !== stateDuring(kind, stateBefore(operation));
+  const overtaken = kind !== 'destroy' && rows.getInstance(instance)?.state === 'deleting';
   const state = stateAfter(kind, outcome, stateWithout(rows, operation));
   const patch = { todo, ...(overtaken ? {} : { state }), ...(freed ? { claimed: false } : {}) };
   return [{ type: 'instance', id: instance, patch }];

@@ -72,6 +72,11 @@ describe('the end of an operation', () => {
     expect(settled('deleting', operation({ kind: 'stop' }), 'succeeded')).toEqual({ todo: null });
   });
 
+  it('lets a build that was stuck at its end become active', () => {
+    const build = operation({ kind: 'build', stateBefore: null });
+    expect(settled('error', build, 'succeeded')).toEqual({ state: 'active', todo: null });
+  });
+
   it('puts back, when a destroy is cancelled, the state that the instance has without it', () => {
     const destroy = operation({ kind: 'destroy', stateBefore: 'active', waitsFor: asId<OperationId>('before') });
     expect(settled('deleting', { ...destroy, waitsFor: null }, 'cancelled')).toMatchObject({ state: 'active' });
