@@ -19,7 +19,7 @@ export const ZONES: Readonly<Record<string, ZoneRule>> = {
   kit: { zones: ['core', 'schemas'], npm: ['better-sqlite3', 'ajv', 'pino', 'prom-client', 'yaml'] },
   'packages/ovsdb-client': { zones: [], npm: [] },
   'packages/node-ipmi': { zones: [], npm: [] },
-  'packages/redfish-client': { zones: [], npm: ['undici'] },
+  'packages/redfish-client': { zones: [], npm: [] },
   'packages/spdk-client': { zones: [], npm: [] },
   'packages/qmp-client': { zones: [], npm: [] },
   'packages/oslo-messaging': { zones: [], npm: ['amqplib'] },
