@@ -30,6 +30,8 @@ export interface AppOptions {
   readonly authorized: (request: Request) => boolean;
   readonly maxBodyBytes: number;
   readonly requestTimeoutMs: number;
+  /** The interface closes: nobody waits for an operation's end any more. */
+  readonly closing: AbortSignal;
 }
 
 /** The REST interface as an express application; it listens nowhere by itself. */
@@ -141,7 +143,7 @@ function answer(options: AppOptions) {
       waitSignal: () => {
         const timer = clock.timer(waitMs, () => gone.abort());
         response.on('close', () => timer.cancel());
-        return gone.signal;
+        return AbortSignal.any([gone.signal, options.closing]);
       },
     };
     const overdue = Promise.withResolvers<never>();

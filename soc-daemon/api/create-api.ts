@@ -47,7 +47,10 @@ export interface Api {
    * @throws DpuError `conflict` (the socket is another's), `invalid` (a file), `unavailable` (the port); nothing is left open then.
    */
   listen(): Promise<ApiAddress>;
-  /** Stops accepting, ends event streams, gives running requests `drainMs` and then cuts them off. May be called twice. */
+  /**
+   * Stops accepting, ends event streams, answers whoever waits for an operation's end, gives running requests `drainMs`
+   * and then cuts them off. May be called twice.
+   */
   close(drainMs: number): Promise<void>;
 }
 
@@ -62,6 +65,7 @@ export function createApi(options: ApiOptions): Api {
   const events = createEventStreams({ service, clock, metrics, bufferBytes });
   const local = new WeakSet<Socket>();
   const servers: Server[] = [];
+  const closing = new AbortController();
   let checkToken: TokenCheck = () => false;
 
   const app = createApp({
@@ -76,6 +80,7 @@ export function createApi(options: ApiOptions): Api {
     authorized: (request: Request) => local.has(request.socket) || checkToken(request.get('authorization')),
     maxBodyBytes: config.max_body_bytes ?? 1_048_576,
     requestTimeoutMs,
+    closing: closing.signal,
   });
 
   async function listenTcp(tcp: NonNullable<RestConfig['tcp']>): Promise<string> {
@@ -89,12 +94,13 @@ export function createApi(options: ApiOptions): Api {
   }
 
   async function close(drainMs: number): Promise<void> {
-    const closing = servers.splice(0).map((server) => closed(server));
+    closing.abort();
+    const last = servers.splice(0).map((server) => closed(server));
     events.close();
-    if (closing.length === 0) return;
-    const all = Promise.all(closing.map(({ done }) => done));
+    if (last.length === 0) return;
+    const all = Promise.all(last.map(({ done }) => done));
     const timer = clock.timer(drainMs, () => {
-      for (const { cut } of closing) cut();
+      for (const { cut } of last) cut();
     });
     try {
       await all;

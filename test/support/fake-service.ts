@@ -202,6 +202,7 @@ export function createFakeService(): FakeService {
     waitForEnd: async (id, signal) => {
       const isOver = (): boolean => !['queued', 'running'].includes(find(operations, id, 'operation').state);
       if (isOver()) return find(operations, id, 'operation');
+      signal?.throwIfAborted();
       await new Promise<void>((resolve, reject) => {
         const wakers = waiting.get(id) ?? new Set();
         waiting.set(id, wakers.add(resolve));

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { statSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { DpuError, type ErrorCode, errorTable } from '../../core/errors.ts';
 import { type ApiFixture, startApi } from '../support/api-fixture.ts';
 
@@ -90,6 +90,18 @@ it('limits requests, time and waiting', async () => {
   const refused = many.find((each) => each.status === 429);
   expect(refused?.json).toMatchObject({ code: 'busy' });
   expect(refused?.headers['retry-after']).toBe('1');
+});
+
+it('answers who waits for an end when it closes, and does not wait with them', async () => {
+  fixture = await startApi();
+  fixture.service.endAtOnce = false;
+  const { uuid } = fixture.service.addInstance();
+  const waiting = fixture.ask('POST', `/v1/instances/${uuid}/actions/start?wait=true`);
+  await vi.waitFor(() => expect(fixture.service.submitted).toHaveLength(1));
+  await fixture.api.close(60_000);
+  const answer = await waiting;
+  expect(answer.status).toBe(202);
+  expect(answer.json).toMatchObject({ kind: 'start', state: 'running' });
 });
 
 it('answers what is not HTTP with a problem', async () => {
