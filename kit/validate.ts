@@ -43,6 +43,15 @@ function joinPath(path: string, part: string): string {
   return path === '' ? part : `${path}.${part}`;
 }
 
+/** Of what each alternative finds wrong, the first that is furthest in: the alternative that was most likely meant. */
+function deepest(errors: readonly ErrorObject[]): ErrorObject | undefined {
+  const depth = (error: ErrorObject): number => error.instancePath.split('/').length;
+  return errors.reduce<ErrorObject | undefined>(
+    (best, error) => (best === undefined || depth(error) > depth(best) ? error : best),
+    undefined,
+  );
+}
+
 /**
  * Checks a value by a part of a schema (`rpc.json#/properties/…`, `config.json`) and fills in its defaults, in place.
  * @throws DpuError `invalid` that names the field and never quotes the value.
@@ -54,7 +63,7 @@ export function validate<Type>(reference: string, value: unknown, what: string):
     compiled.set(reference, check);
   }
   if (check(value)) return value as Type;
-  const error = check.errors?.[0];
+  const error = deepest(check.errors ?? []);
   if (!error) throw new DpuError('invalid', `${what} is not valid`);
   const field = fieldOf(error);
   const reason =

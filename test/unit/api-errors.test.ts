@@ -41,6 +41,7 @@ it.each([
   ['POST', '/v1/instances', { body: { name: 'a' } }, 400, 'flavor'],
   ['POST', '/v1/instances', { body: { name: 'a', flavor: 'b', colour: 1 } }, 400, 'colour'],
   ['POST', '/v1/instances', { body: { name: 'a', flavor: 'b', wait: true } }, 400, 'wait'],
+  ['POST', '/v1/instances', { body: { name: 'a', flavor: { vcpus: 0, memory_mib: 1 } } }, 400, 'flavor.vcpus'],
   ['POST', '/v1/instances', { body: { name: 'x'.repeat(3000), flavor: 'b' } }, 413, undefined],
   ['POST', `${nowhere}/actions/start`, { headers: { 'idempotency-key': 'a b' } }, 400, 'Idempotency-Key'],
   ['POST', `${nowhere}/actions/start`, { body: { a: 1 } }, 400, undefined],
