@@ -1,6 +1,6 @@
 /** The daemon's composition root: the only file of it that names concrete classes. */
 
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DpuError, toDpuError } from '../core/errors.ts';
@@ -60,12 +60,14 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     log.error('nothing can be journaled any more; the daemon ends and goes on at its next start', { error });
     process.exit(1);
   };
+  const file = resolve(config.state_dir, 'soc-daemon.db');
   const key = loadStoreKey({
     stateDir: config.state_dir,
+    firstStart: !existsSync(file),
     ...(config.store.key_file === undefined ? {} : { keyFile: config.store.key_file }),
   });
   const store = await openStore({
-    file: resolve(config.state_dir, 'soc-daemon.db'),
+    file,
     key,
     clock,
     random,

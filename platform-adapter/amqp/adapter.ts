@@ -38,6 +38,9 @@ export interface AmqpAdapterParts {
   readonly log: Log;
 }
 
+/** How long an answer that nobody takes is tried again: callers that went away must not hold up those that come. */
+const replyRetryMs = 3000;
+
 /** The platform RPC of this project over RabbitMQ, in the oslo.messaging dialect. */
 export function createAmqpAdapter(parts: AmqpAdapterParts): PlatformAdapter {
   const { config, service } = parts;
@@ -66,6 +69,7 @@ export function createAmqpAdapter(parts: AmqpAdapterParts): PlatformAdapter {
       server: parts.hostname,
       endpoints: [platformEndpoint(service)],
       prefetch: config.prefetch,
+      replyRetryMs,
       maxBodyBytes: config.max_body_bytes,
       onHandlerError: (error, { method }) => {
         const cause = error instanceof Error ? error.cause : error;

@@ -165,8 +165,12 @@ export function createDaemon(parts: DaemonParts): Daemon {
       timer?.cancel();
       monitor.stop();
       for (const unsubscribe of subscriptions) unsubscribe();
-      await Promise.all([reconciler.stop(), ...adapters.map((adapter) => adapter.stop(limits.drainMs))]);
-      await engine.stop(limits.drainMs);
+      // side by side: an operation accepted meanwhile is journaled, and begins at the next start
+      await Promise.all([
+        reconciler.stop(),
+        engine.stop(limits.drainMs),
+        ...adapters.map((adapter) => adapter.stop(limits.drainMs)),
+      ]);
     },
     reconcile: look,
     counts: engine.counts,

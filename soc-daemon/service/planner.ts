@@ -1,6 +1,6 @@
-import type { ErrorRecord } from '../../core/errors.ts';
+import { DpuError, type ErrorRecord } from '../../core/errors.ts';
 import { type InstanceState, stateAfter, transitions } from '../../core/instance-state.ts';
-import type { DestroyInput, PowerInput } from '../../core/operation/inputs.ts';
+import type { DestroyInput, DiskInput, NicInput, PowerInput } from '../../core/operation/inputs.ts';
 import { isEnded, type OperationRecord, type Planner } from '../../core/operation/journal.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { NodeStore } from '../../core/ports/node-store.ts';
@@ -46,11 +46,23 @@ export function createPlanner(rows: Rows, driver: ComputeDriver): Planner {
         };
         return input as unknown as JsonObject;
       }
+      if (kind === 'attach_volume' || kind === 'attach_interface') refuseAttached(rows, instance, request);
       return request;
     },
     plan: (operation, input) => driver.plan(operation, input),
     settle: (operation, outcome, error) => settle(rows, operation, outcome, error),
   };
+}
+
+/**
+ * Of two equal attaches at once the second may be accepted after the first has ended. It must not begin: its steps would
+ * find the first one's device, and its undo would take that away.
+ */
+function refuseAttached(rows: Rows, instance: InstanceId, request: JsonObject): void {
+  const { functionId } = (request.disk ?? request.nic) as unknown as DiskInput | NicInput;
+  if (rows.bindings(instance).some((binding) => binding.functionId === functionId)) {
+    throw new DpuError('conflict', 'it is attached already');
+  }
 }
 
 /** The state that an operation began in; a build begins without one. */

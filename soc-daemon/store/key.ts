@@ -22,12 +22,14 @@ export interface StoreKeyOptions {
   readonly stateDir: string;
   /** systemd's `$CREDENTIALS_DIRECTORY`, where `store-key` may lie. */
   readonly credentialsDirectory?: string | undefined;
+  /** Whether there is no store yet, so that a key may be made; a store whose key is lost gets none. `true` unless told. */
+  readonly firstStart?: boolean;
 }
 
 /**
  * The key that the store's secrets are sealed with: systemd's credential, else the key file, else one made in the state
  * directory.
- * @throws DpuError `denied` (others may read it), `invalid` (not a key), `not_found` (key file is missing).
+ * @throws DpuError `denied` (others may read it), `invalid` (not a key), `not_found` (key file is missing, or the key of a store that is there).
  */
 export function loadStoreKey(options: StoreKeyOptions): Buffer {
   const { keyFile, stateDir, credentialsDirectory = process.env.CREDENTIALS_DIRECTORY } = options;
@@ -40,7 +42,10 @@ export function loadStoreKey(options: StoreKeyOptions): Buffer {
     return readPrivateKey(keyFile);
   }
   const own = join(stateDir, 'store.key');
-  if (!existsSync(own)) makeKey(own);
+  if (!existsSync(own)) {
+    if (options.firstStart === false) throw new DpuError('not_found', `the key ${own} of the store beside it is lost`);
+    makeKey(own);
+  }
   return readPrivateKey(own);
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { InstanceState } from '../../core/instance-state.ts';
 import type { OperationRecord } from '../../core/operation/journal.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
-import type { InstanceRecord, RecordChange } from '../../core/records.ts';
+import type { BindingRecord, InstanceRecord, RecordChange } from '../../core/records.ts';
 import { asId, type InstanceId, type OperationId } from '../../core/units.ts';
 import { createPlanner } from '../../soc-daemon/service/planner.ts';
 
@@ -57,6 +57,27 @@ function settled(
   if (change?.type !== 'instance') throw new Error('no change of the instance');
   return change.patch;
 }
+
+describe('the beginning of an operation', () => {
+  it('refuses an attach whose device came while it waited', async () => {
+    const functionId = 'disk-1';
+    const planner = createPlanner(
+      {
+        functions: () => [],
+        bindings: () => [{ functionId } as BindingRecord],
+        getInstance: () => null,
+        getOperation: () => null,
+      },
+      { nodeType: 'BM' } as ComputeDriver,
+    );
+    const { signal } = new AbortController();
+    await expect(planner.prepare(operation({ request: { disk: { functionId } } }), signal)).rejects.toMatchObject({
+      code: 'conflict',
+    });
+    const other = operation({ request: { disk: { functionId: 'disk-2' } } });
+    expect(await planner.prepare(other, signal)).toBe(other.request);
+  });
+});
 
 describe('the end of an operation', () => {
   it('gives the host back when a build was undone', () => {
