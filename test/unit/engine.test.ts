@@ -188,7 +188,7 @@ async function runOut(journal: MemoryJournal, world: ReturnType<typeof createWor
   if (now().state === 'stuck') {
     world.mendUndo();
     world.mendRun();
-    engine.retry(operationId);
+    await engine.retry(operationId);
     await engine.settled(operationId);
   }
   return now();
