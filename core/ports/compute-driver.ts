@@ -14,4 +14,6 @@ export interface ComputeDriver {
   inventory(signal?: AbortSignal): Promise<HostInventory>;
   /** Power of the host (BM); of a VM node's host likewise. */
   hostPower(signal?: AbortSignal): Promise<PowerState>;
+  /** Power as it was last seen or set, without asking; `unknown` after a question that was not answered. */
+  lastPower(): PowerState;
 }

@@ -15,6 +15,7 @@ import {
   readDetachInput,
   readPowerInput,
 } from './input.ts';
+import { rememberPower } from './known-power.ts';
 import type { BmParts } from './parts.ts';
 import { rebootPlan, startPlan, stopPlan } from './power-plans.ts';
 
@@ -41,7 +42,8 @@ const plans: Partial<Record<OperationKind, Readonly<Record<number, PlanMaker>>>>
 
 /** The driver of a bare-metal node: the whole host is one instance's, its disks and NICs are functions of the card. */
 export function createBmDriver({ deadlines, ...rest }: BmDriverOptions): ComputeDriver {
-  const parts: BmParts = { ...rest, deadlines: { ...defaultDeadlines, ...deadlines } };
+  const power = rememberPower(rest.power);
+  const parts: BmParts = { ...rest, power, deadlines: { ...defaultDeadlines, ...deadlines } };
   return {
     nodeType: 'BM',
     planVersion: (kind) => (plans[kind] ? 1 : null),
@@ -52,7 +54,8 @@ export function createBmDriver({ deadlines, ...rest }: BmDriverOptions): Compute
       }
       return make(parts, input);
     },
-    inventory: (signal) => parts.power.inventory(signal),
-    hostPower: (signal) => parts.power.getPower(signal),
+    inventory: (signal) => power.inventory(signal),
+    hostPower: (signal) => power.getPower(signal),
+    lastPower: power.last,
   };
 }

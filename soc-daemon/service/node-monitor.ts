@@ -58,7 +58,8 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
   const { store, identity, driver, snic, clock } = parts;
   const reasons = new Map<NotReadyId, { readonly message: string; readonly since: string }>();
   let inventory: HostInventory | null = null;
-  let power: PowerState = 'unknown';
+  let answers = false;
+  const power = (): PowerState => (answers ? driver.lastPower() : 'unknown');
   let model = 'unknown';
   let published = '';
   let gathering: Timer | undefined;
@@ -94,7 +95,7 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
       total_mem: total.mem,
       used_mem: whole ? total.mem : claimed.reduce((sum, each) => sum + each.flavor.memory_mib, 0),
       serial_number: inventory?.serialNumber ?? null,
-      host_power: power,
+      host_power: power(),
       instances: instances.flatMap((instance) => store.instanceView(instance.id) ?? []),
     };
   }
@@ -132,7 +133,7 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
   return {
     status,
     inventory: () => inventory,
-    power: () => power,
+    power,
     reason,
     async refresh() {
       const [host, state, card, synchronised] = await Promise.all([
@@ -142,7 +143,7 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
         parts.clockSynchronised(),
       ]);
       inventory = host;
-      power = state ?? 'unknown';
+      answers = state !== null;
       if (card) model = card.model;
       reason('clock-unsynchronised', synchronised === false ? 'the clock is not synchronised' : null);
       this.publish();

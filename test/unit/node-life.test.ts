@@ -51,6 +51,7 @@ describe('node', () => {
     expect(node.service.getInstance(failed.instance)).toMatchObject({ state: 'error', todo: { code: 'hardware' } });
     const built = await carryOut(node, 'build_and_run_instance', request);
     expect(built.state).toBe('succeeded');
+    expect(node.service.nodeStatus().host_power).toBe('on'); // at once, not after the next look at the BMC
     const destroyed = await carryOut(node, 'destroy_instance', { uuid: failed.instance });
     expect(destroyed.state).toBe('succeeded');
     expect(world.host.row().power).toBe('on');
