@@ -151,7 +151,10 @@ export interface NodeStore extends OperationJournal {
   /** Casts not yet delivered, oldest first. */
   casts(limit: number): readonly OutboxCast[];
   castDelivered(seq: number): Promise<void>;
-  /** Puts the present state of every live instance into the outbox: after a reconnect a broker's queues may be gone. */
+  /**
+   * Puts the present state of every live instance, and of those that were destroyed last, into the outbox: after a
+   * reconnect a broker's queues may be gone, with reports in them that it had confirmed.
+   */
   reportAllInstances(): Promise<void>;
 
   identity(): NodeIdentity | null;

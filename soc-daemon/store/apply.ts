@@ -1,3 +1,4 @@
+import type { InstanceId } from '../../core/units.ts';
 import type { Sql } from '../../kit/sqlite.ts';
 import { applyAccept } from './apply-accept.ts';
 import { applyJournal, applySupersede } from './apply-journal.ts';
@@ -51,6 +52,7 @@ function applyOne(target: ApplyTarget, touched: Touched, command: StoreCommand, 
       return null;
     case 'report-all':
       for (const { id } of readLiveInstances(sql)) touched.reported.add(id);
+      for (const id of lastDestroyed(sql)) touched.reported.add(id);
       return null;
     case 'set-identity':
       applyIdentity(sql, command.identity);
@@ -94,4 +96,18 @@ function finish({ sql, outbox }: ApplyTarget, touched: Touched): void {
   }
   for (const instance of touched.reported) outbox.report(instance);
   touched.casts = touched.reported.size > 0;
+}
+
+/** How many of the instances that went last are told of again. */
+const destroyedToldAgain = 100;
+
+/** Instances whose destroy may have been confirmed by a broker that then lost its queues. */
+function lastDestroyed(sql: Sql): readonly InstanceId[] {
+  return sql(
+    `SELECT operations.instance AS id FROM operations JOIN instances ON instances.id = operations.instance
+     WHERE operations.kind = 'destroy' AND operations.state = 'succeeded' AND instances.state = 'deleted'
+     ORDER BY operations.seq DESC LIMIT ?`,
+  )
+    .all(destroyedToldAgain)
+    .map((row) => (row as { readonly id: InstanceId }).id);
 }

@@ -172,4 +172,13 @@ describe('node', () => {
     expect(await world.snic.listFunctions()).toEqual([]);
     expect(checkWorld(world)).toEqual([]);
   });
+
+  it('tells of a destroyed instance again after a reconnect', async () => {
+    const { node } = await startNode();
+    const built = await carryOut(node, 'build_and_run_instance', request);
+    await carryOut(node, 'destroy_instance', { uuid: built.instance });
+    for (const { seq } of node.store.casts(100)) await node.store.castDelivered(seq);
+    await node.store.reportAllInstances();
+    expect(node.store.casts(100).map(({ args }) => [args.uuid, args.state])).toEqual([[built.instance, 'deleted']]);
+  });
 });
