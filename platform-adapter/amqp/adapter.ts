@@ -38,8 +38,11 @@ export interface AmqpAdapterParts {
   readonly log: Log;
 }
 
-/** How long an answer that nobody takes is tried again: callers that went away must not hold up those that come. */
-const replyRetryMs = 3000;
+/**
+ * How long an answer that nobody takes is tried again: a caller needs some seconds to declare its queue anew after a
+ * broker lost it, and callers that went away for good must not hold up those that come.
+ */
+const replyRetryMs = 30_000;
 
 /** The platform RPC of this project over RabbitMQ, in the oslo.messaging dialect. */
 export function createAmqpAdapter(parts: AmqpAdapterParts): PlatformAdapter {
