@@ -49,6 +49,7 @@ export const COMPOSITION_ROOTS: readonly string[] = [
   'snic-controller/main.ts',
   'host-man/main.ts',
   'platform-adapter/dpf/main.ts',
+  'virtual-dpu/main.ts',
 ];
 
 /** Source files that lie in no zone. */
