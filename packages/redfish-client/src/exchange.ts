@@ -1,5 +1,6 @@
 import {
   type Agent,
+  type ClientRequest,
   request as httpRequest,
   type IncomingHttpHeaders,
   type IncomingMessage,
@@ -26,6 +27,10 @@ export type RawAnswer = {
 
 /**
  * Sends a request and resolves with the head of the answer; the caller reads or destroys the stream.
+ *
+ * A kept connection that the service closed while it was idle breaks under the next request. One that only reads is then sent again on another
+ * connection (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1), at the latest on a new one; one that changes something is not,
+ * since it may have been carried out.
  * @throws ConnectionError, TlsError, ProtocolError, or the signal's reason.
  */
 export async function openExchange(
@@ -34,8 +39,19 @@ export async function openExchange(
   request: OutgoingRequest,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
-  signal.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  for (;;) {
+    signal.throwIfAborted();
+    const outgoing = start(origin, agent, request, signal);
+    try {
+      return await answerTo(outgoing);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (!outgoing.reusedSocket || request.method !== 'GET' || !isReset(error)) throw asOurs(error, request);
+    }
+  }
+}
+
+function start(origin: URL, agent: Agent, request: OutgoingRequest, signal: AbortSignal): ClientRequest {
   const send = origin.protocol === 'https:' ? httpsRequest : httpRequest;
   const options: RequestOptions & HandshakeOptions = {
     method: request.method,
@@ -48,13 +64,20 @@ export async function openExchange(
     },
   };
   const outgoing = send(new URL(request.path, origin), options);
+  outgoing.end(request.body);
+  return outgoing;
+}
+
+async function answerTo(outgoing: ClientRequest): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   outgoing.once('response', resolve);
   // Stays for good: an answer that breaks off later reports here too, and an unheard 'error' ends the process.
-  outgoing.on('error', (error) => {
-    reject(signal.aborted ? signal.reason : asOurs(error, request));
-  });
-  outgoing.end(request.body);
+  outgoing.on('error', reject);
   return await promise;
+}
+
+function isReset(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
 }
 
 /**

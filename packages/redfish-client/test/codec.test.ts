@@ -143,6 +143,30 @@ it('takes any bytes for an answer, and stays usable', async () => {
   await new Promise((resolve) => server.close(resolve));
 }, 60_000);
 
+it('reads again on a new connection when a kept one turns out to be closed, and changes nothing twice', async () => {
+  const answered: string[] = [];
+  const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.write(answer);
+      socket.once('data', (bytes) => {
+        answered.push(bytes.toString().split(' ', 1).join());
+        socket.resetAndDestroy();
+      });
+    });
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  const options = { url: `http://127.0.0.1:${port}`, plainHttp: true, auth: { kind: 'none' }, retries: 0 } as const;
+  const client = connectRedfish({ ...options, timeoutMs: 20_000 });
+  for (let round = 0; round < 4; round++) expect(await client.get('/redfish/v1/')).toMatchObject({ status: 200 });
+  await expect(client.request('POST', '/redfish/v1/Systems/1/Actions', { body: {} })).rejects.toMatchObject({ code: 'connection' });
+  expect(answered.filter((method) => method === 'POST')).toHaveLength(1);
+  await client.close();
+  await new Promise((resolve) => server.close(resolve));
+});
+
 it('keeps every reference on its own origin', () => {
   const origin = new URL('https://bmc.test');
   fc.assert(
