@@ -30,7 +30,7 @@ export type RawAnswer = {
  *
  * A kept connection that the service closed while it was idle breaks under the next request. One that only reads is then sent again on another
  * connection (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1), at the latest on a new one; one that changes something is not,
- * since it may have been carried out.
+ * since it may have been carried out (the client gives those a new connection each).
  * @throws ConnectionError, TlsError, ProtocolError, or the signal's reason.
  */
 export async function openExchange(

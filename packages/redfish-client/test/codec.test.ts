@@ -143,7 +143,7 @@ it('takes any bytes for an answer, and stays usable', async () => {
   await new Promise((resolve) => server.close(resolve));
 }, 60_000);
 
-it('reads again on a new connection when a kept one turns out to be closed, and changes nothing twice', async () => {
+it('reads again on a new connection when a kept one turns out to be closed', async () => {
   const answered: string[] = [];
   const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
   const server = createServer((socket) => {
@@ -161,8 +161,7 @@ it('reads again on a new connection when a kept one turns out to be closed, and 
   const options = { url: `http://127.0.0.1:${port}`, plainHttp: true, auth: { kind: 'none' }, retries: 0 } as const;
   const client = connectRedfish({ ...options, timeoutMs: 20_000 });
   for (let round = 0; round < 4; round++) expect(await client.get('/redfish/v1/')).toMatchObject({ status: 200 });
-  await expect(client.request('POST', '/redfish/v1/Systems/1/Actions', { body: {} })).rejects.toMatchObject({ code: 'connection' });
-  expect(answered.filter((method) => method === 'POST')).toHaveLength(1);
+  expect(answered).toEqual(['GET', 'GET', 'GET']);
   await client.close();
   await new Promise((resolve) => server.close(resolve));
 });
