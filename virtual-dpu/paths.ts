@@ -1,0 +1,49 @@
+import { createHash } from 'node:crypto';
+import { mkdir, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DpuError } from '../core/errors.ts';
+
+/** The longest path of a unix socket in bytes: sun_path holds 108 with its NUL (unix(7)). */
+export const MAX_SOCKET_PATH = 107;
+
+/** A unix socket's path, as it came. @throws DpuError `invalid` when the kernel could not bind it. */
+export function socketPath(...parts: readonly string[]): string {
+  const path = join(...parts);
+  const length = Buffer.byteLength(path);
+  if (length > MAX_SOCKET_PATH) {
+    throw new DpuError(
+      'invalid',
+      `${path} is ${length} bytes long and a unix socket's path at most ${MAX_SOCKET_PATH}: use a state directory with a shorter path`,
+    );
+  }
+  return path;
+}
+
+/** The name of the virtual DPU of a state directory, the same each time: `vdpu-` and 8 hex digits. */
+export function nameOf(stateDir: string): string {
+  return `vdpu-${createHash('sha256').update(stateDir).digest('hex').slice(0, 8)}`;
+}
+
+/** Where pid files and sockets are. */
+export function runDir(stateDir: string): string {
+  return join(stateDir, 'run');
+}
+
+/** Where the programs' own output goes. */
+export function logDir(stateDir: string): string {
+  return join(stateDir, 'log');
+}
+
+/** Where the description of a virtual DPU that is up is: see `VirtualDpu`. */
+export function descriptionFile(stateDir: string): string {
+  return join(stateDir, 'virtual-dpu.json');
+}
+
+/** Makes a state directory with what every part expects in it, for this user alone; answers its real path. May be called twice. */
+export async function makeStateDir(stateDir: string): Promise<string> {
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const dir = await realpath(stateDir);
+  await mkdir(runDir(dir), { recursive: true, mode: 0o700 });
+  await mkdir(logDir(dir), { recursive: true, mode: 0o700 });
+  return dir;
+}
