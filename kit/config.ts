@@ -31,6 +31,10 @@ export interface LoadedConfig {
     readonly flavors: NonNullable<Part<'catalogue'>['flavors']>;
     readonly subnets: Readonly<Record<string, WithDefaults<Subnet, 'gateway' | 'pool'>>>;
   };
+  readonly functions: Required<Part<'functions'>>;
+  readonly network: Required<Part<'network'>>;
+  readonly storage: Required<Part<'storage'>>;
+  readonly host: Required<Part<'host'>>;
   readonly sim: WithDefaults<Part<'sim'>, 'world_file'>;
   readonly log: Required<Part<'log'>>;
 }

@@ -1,4 +1,4 @@
-/** The daemon's composition root: the only file of it that names concrete classes. */
+/** The daemon's composition root: with peers.ts the only file of it that names concrete classes. */
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -6,8 +6,6 @@ import { parseArgs } from 'node:util';
 import { DpuError, toDpuError } from '../core/errors.ts';
 import type { Log } from '../core/ports/log.ts';
 import { createBmDriver } from '../drivers/bm/driver.ts';
-import { sqliteWorldStore } from '../drivers/sim/sqlite-world-store.ts';
-import { createSimWorld } from '../drivers/sim/world.ts';
 import { systemClock } from '../kit/clock.ts';
 import { type LoadedConfig, loadConfig } from '../kit/config.ts';
 import { readCredential, readSecretFile } from '../kit/credentials.ts';
@@ -18,6 +16,7 @@ import { createNotifier } from '../kit/sd-notify.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
 import { createApi } from './api/create-api.ts';
+import { checkPeers, openPeers } from './peers.ts';
 import { createDaemon, type Daemon } from './service/daemon.ts';
 import { settleIdentity } from './service/identity.ts';
 import { measure, timeCommits } from './service/measure.ts';
@@ -33,6 +32,7 @@ const leastNode = 24;
 
 /** Settings that a schema can't check. @throws DpuError `invalid`. */
 function checkSettings(config: LoadedConfig): void {
+  checkPeers(config);
   for (const [name, subnet] of Object.entries(config.catalogue.subnets)) {
     addressRange(name, subnet);
   }
@@ -75,13 +75,8 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     onFailure: fatal,
     hooks: timeCommits(metrics, clock),
   });
-  const world = createSimWorld({
-    clock,
-    random,
-    store: sqliteWorldStore(config.sim.world_file ?? resolve(config.state_dir, 'world.db')),
-    options: config.sim,
-  });
-  const { snic, network: binder, storage, volumes, power } = world;
+  const peers = openPeers({ config, clock, random, log });
+  const { snic, binder, storage, volumes, power } = peers;
   const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node });
   const networks = createSubnetService(store, config.catalogue.subnets);
   const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, node: identity.uuid });
@@ -103,7 +98,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
       maxOperations: config.retention.max_operations,
     },
     clockSynchronised: async () => null,
-    onPeerRestart: (listener) => world.onPeerRestart(listener),
+    onPeerRestart: (listener) => peers.onPeerRestart(listener),
     adapters: (service) =>
       url === null || !config.amqp
         ? []
@@ -144,7 +139,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
       unmeasure();
       await Promise.all([daemon.stop(), api.close(config.operations.drain_ms)]);
       await store.close();
-      world.close();
+      await peers.close();
     },
   };
 }

@@ -5,9 +5,9 @@
  */
 export interface SocDaemonConfig {
   /**
-   * What is beneath the ports.
+   * `sim`: each of `functions`, `network`, `storage` and `host` may be simulated, and is by default. `virtual`, `hardware`: none may.
    */
-  profile: 'sim';
+  profile: 'sim' | 'virtual' | 'hardware';
   /**
    * Who the node is.
    */
@@ -223,7 +223,43 @@ export interface SocDaemonConfig {
     };
   };
   /**
-   * The simulated hardware of profile `sim`.
+   * Where PCIe functions come from.
+   */
+  functions?: {
+    /**
+     * `sim`: the simulated card.
+     */
+    kind?: 'sim';
+  };
+  /**
+   * The switch that representors go into.
+   */
+  network?: {
+    /**
+     * `sim`: the simulated switch.
+     */
+    kind?: 'sim';
+  };
+  /**
+   * What serves volumes to functions, and where volumes come from.
+   */
+  storage?: {
+    /**
+     * `sim`: the simulated target and volume service.
+     */
+    kind?: 'sim';
+  };
+  /**
+   * The host's power.
+   */
+  host?: {
+    /**
+     * `sim`: the simulated BMC.
+     */
+    kind?: 'sim';
+  };
+  /**
+   * The simulated hardware of what has the kind `sim`.
    */
   sim?: {
     /**

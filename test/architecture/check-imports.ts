@@ -74,7 +74,8 @@ function judgeFile(
   file: string,
 ): string | undefined {
   const from = zone ?? path;
-  if (zone !== 'test' && COMPOSITION_ROOTS.includes(file))
+  const together = COMPOSITION_ROOTS.includes(path) && posix.dirname(path) === posix.dirname(file);
+  if (zone !== 'test' && COMPOSITION_ROOTS.includes(file) && !together)
     return `${file} puts a program together: only tests may import it`;
   const to = zoneOf(file);
   if (to === undefined) {

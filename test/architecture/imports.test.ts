@@ -83,6 +83,7 @@ describe('the import table', () => {
       'packages/oslo-messaging/test/a.test.ts',
       "import { x } from 'vitest';\nimport '../src/a.ts';",
     ],
+    ['a composition root of two files', 'soc-daemon/main.ts', "import { x } from './peers.ts';"],
     ['a test sees everything', 'test/unit/a.test.ts', "import '../../soc-daemon/main.ts';\nimport 'fast-check';"],
   ])('lets pass: %s', (_what, path, text) => {
     expect(planted(path, text)).toEqual([]);

@@ -43,9 +43,10 @@ export const ZONES: Readonly<Record<string, ZoneRule>> = {
   tools: { zones: ['*'], npm: ['*'] },
 };
 
-/** Files that put a program together: they see everything, and nothing but tests may import them. */
+/** Files that put a program together: they see everything, and nothing but tests and their neighbours in this list may import them. */
 export const COMPOSITION_ROOTS: readonly string[] = [
   'soc-daemon/main.ts',
+  'soc-daemon/peers.ts',
   'snic-controller/main.ts',
   'host-man/main.ts',
   'platform-adapter/dpf/main.ts',

@@ -51,6 +51,10 @@ describe('the configuration', () => {
       reconcile: { interval_s: 60 },
       retention: { days: 30, max_operations: 10_000 },
       catalogue: { flavors: {}, subnets: {} },
+      functions: { kind: 'sim' },
+      network: { kind: 'sim' },
+      storage: { kind: 'sim' },
+      host: { kind: 'sim' },
       sim: {
         latency_ms: 0,
         model: 'BF2',

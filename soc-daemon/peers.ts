@@ -1,0 +1,125 @@
+import { resolve } from 'node:path';
+import { DpuError } from '../core/errors.ts';
+import type { Clock } from '../core/ports/clock.ts';
+import type { Log } from '../core/ports/log.ts';
+import type { NetworkBinder } from '../core/ports/network-binder.ts';
+import type { PowerController } from '../core/ports/power-controller.ts';
+import type { Random } from '../core/ports/random.ts';
+import type { SnicController } from '../core/ports/snic-controller.ts';
+import type { StorageTarget } from '../core/ports/storage-target.ts';
+import type { VolumeService } from '../core/ports/volume-service.ts';
+import { sqliteWorldStore } from '../drivers/sim/sqlite-world-store.ts';
+import { createSimWorld, type SimWorld } from '../drivers/sim/world.ts';
+import type { LoadedConfig } from '../kit/config.ts';
+
+/** All that the daemon drives. */
+export interface Peers {
+  readonly snic: SnicController;
+  readonly binder: NetworkBinder;
+  readonly storage: StorageTarget;
+  readonly volumes: VolumeService;
+  readonly power: PowerController;
+  /** Told when one of them was restarted and may have forgotten what it had; the answer ends that. */
+  onPeerRestart(listener: () => void): () => void;
+  close(): Promise<void>;
+}
+
+/** What a peer's driver may need. */
+export interface PeerContext {
+  readonly config: LoadedConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** To be called by a driver whose peer was restarted. */
+  readonly restarted: () => void;
+  /** To be called when the peers are closed, the last one first. */
+  onClose(close: () => void | Promise<void>): void;
+  /** The simulated hardware, made when something asks for it first. */
+  sim(): SimWorld;
+}
+
+const groups = ['functions', 'network', 'storage', 'host'] as const;
+
+/** Refuses what a schema can't: a simulated part under a profile that has none. @throws DpuError `invalid`. */
+export function checkPeers(config: LoadedConfig): void {
+  for (const group of groups) {
+    if (config.profile === 'sim' || config[group].kind !== 'sim') continue;
+    throw new DpuError('invalid', `${group}.kind may not be sim with profile ${config.profile}`, {
+      field: `${group}.kind`,
+    });
+  }
+}
+
+/** Makes the driver of each peer, as the configuration says. Part of the composition root. */
+export function openPeers(parts: Pick<PeerContext, 'config' | 'clock' | 'random' | 'log'>): Peers {
+  const listeners = new Set<() => void>();
+  const closers: (() => void | Promise<void>)[] = [];
+  let world: SimWorld | undefined;
+  const context: PeerContext = {
+    ...parts,
+    restarted: () => {
+      for (const listener of listeners) listener();
+    },
+    onClose: (close) => void closers.push(close),
+    sim: () => {
+      world ??= openSim(context);
+      return world;
+    },
+  };
+  return {
+    snic: openSnic(context),
+    binder: openNetwork(context),
+    ...openStorage(context),
+    power: openHost(context),
+    onPeerRestart(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    async close() {
+      for (const close of closers.reverse()) await close();
+    },
+  };
+}
+
+function openSim(context: PeerContext): SimWorld {
+  const { config, clock, random } = context;
+  const store = sqliteWorldStore(config.sim.world_file ?? resolve(config.state_dir, 'world.db'));
+  const world = createSimWorld({ clock, random, store, options: config.sim });
+  world.onPeerRestart(context.restarted);
+  context.onClose(() => world.close());
+  return world;
+}
+
+function openSnic(context: PeerContext): SnicController {
+  const { functions } = context.config;
+  switch (functions.kind) {
+    case 'sim':
+      return context.sim().snic;
+  }
+}
+
+function openNetwork(context: PeerContext): NetworkBinder {
+  const { network } = context.config;
+  switch (network.kind) {
+    case 'sim':
+      return context.sim().network;
+  }
+}
+
+function openStorage(context: PeerContext): { storage: StorageTarget; volumes: VolumeService } {
+  const { storage } = context.config;
+  switch (storage.kind) {
+    case 'sim': {
+      const { storage: target, volumes } = context.sim();
+      return { storage: target, volumes };
+    }
+  }
+}
+
+function openHost(context: PeerContext): PowerController {
+  const { host } = context.config;
+  switch (host.kind) {
+    case 'sim':
+      return context.sim().power;
+  }
+}
