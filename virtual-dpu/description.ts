@@ -28,7 +28,7 @@ export interface HostPart {
   /** Unix socket of the serial console, for one client: the BMC's. A log of it is in `serialLog`. */
   readonly serial: string;
   readonly serialLog: string;
-  /** Port i is `rp<i>`, addr 0x10+i; its device is `0000:<i+1>:00.0`. */
+  /** Port i is `rp<i>`; its device is `0000:<i+1 in hex>:00.0`. */
   readonly rootPorts: readonly { readonly index: number; readonly id: string; readonly bdf: string }[];
 }
 
@@ -42,13 +42,40 @@ export interface NetworkPart {
   /** Namespace of the SoC side: representors, bridges, QEMU. */
   readonly netns: string;
   /** The tenant network with DHCP and metadata; null when `up` was asked to leave it out. */
-  readonly tenant: {
-    readonly netns: string;
-    readonly subnet: string;
-    readonly gateway: string;
-    readonly leases: string;
-  } | null;
+  readonly tenant: TenantPart | null;
+  /** OVN, which then owns the bridge's flows; null unless `up` was asked for it. */
+  readonly ovn: OvnPart | null;
   readonly pids: { readonly ovsdbServer: number; readonly vswitchd: number };
+}
+
+/** A network namespace that a cloud's tenant network leads to: its gateway, DHCP and metadata service. */
+export interface TenantPart {
+  readonly netns: string;
+  /** `192.168.77.0/24`. */
+  readonly subnet: string;
+  readonly gateway: string;
+  /** dnsmasq's lease file. */
+  readonly leases: string;
+  /** A file in here is a line `mac,ip,hostname` and reserves that address. */
+  readonly hostsDir: string;
+  /** `<mac>/` or `<ip>/` in here holds `meta_data.json` and `user_data` of the instance that asks from there. */
+  readonly metadataDir: string;
+  readonly pids: { readonly dnsmasq: number; readonly metadata: number };
+}
+
+/** OVN's central and its controller on this chassis. */
+export interface OvnPart {
+  /** `unix:…` of the northbound and the southbound database. */
+  readonly northbound: string;
+  readonly southbound: string;
+  /** The logical switch that the tenant network is on; null without a tenant network. */
+  readonly tenantSwitch: string | null;
+  readonly pids: {
+    readonly northboundServer: number;
+    readonly southboundServer: number;
+    readonly northd: number;
+    readonly controller: number;
+  };
 }
 
 /** The SPDK face on a qemu-storage-daemon. */
