@@ -42,10 +42,10 @@ export interface LoadedConfig {
 const maxBytes = 1_048_576;
 
 /**
- * Reads the configuration: one YAML file, checked by its schema.
+ * Reads the configuration: one YAML file, checked by its schema and then by `check`, which looks at what a schema can't.
  * @throws DpuError `invalid` with `file:line`, for whatever is wrong with it: an unknown key refuses to start.
  */
-export function loadConfig(path: string): LoadedConfig {
+export function loadConfig(path: string, check: (config: LoadedConfig) => void = () => {}): LoadedConfig {
   const file = resolve(path);
   const text = readText(file);
   const lines = new LineCounter();
@@ -53,7 +53,7 @@ export function loadConfig(path: string): LoadedConfig {
   const [broken] = document.errors;
   if (broken) {
     const { line } = lines.linePos(broken.pos[0]);
-    throw new DpuError('invalid', `${file}:${line}: not valid YAML (${broken.code})`);
+    throw new DpuError('invalid', `${file}:${line}: not valid YAML (${yamlProblem(broken.code)})`);
   }
   let value: unknown;
   try {
@@ -63,12 +63,19 @@ export function loadConfig(path: string): LoadedConfig {
   }
   try {
     const config = validate<SocDaemonConfig>('config.json', value ?? {}, 'configuration');
-    return resolvePaths(file, config);
+    const loaded = resolvePaths(file, config);
+    check(loaded);
+    return loaded;
   } catch (error) {
     if (!(error instanceof DpuError) || error.field === undefined) throw error;
     const { line } = lines.linePos(positionOf(document.contents, error.field.split(/[.[\]]+/).filter(Boolean)));
     throw new DpuError('invalid', `${file}:${line}: ${error.message}`, { field: error.field, cause: error });
   }
+}
+
+/** The code of a YAML error in words; the parser's own message quotes the file, which may hold what is no business of a log. */
+function yamlProblem(code: string): string {
+  return code.toLowerCase().replaceAll('_', ' ');
 }
 
 function readText(file: string): string {

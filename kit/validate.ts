@@ -43,6 +43,14 @@ function joinPath(path: string, part: string): string {
   return path === '' ? part : `${path}.${part}`;
 }
 
+/** What a value could have been, where the schema lists that. */
+function choicesOf(error: ErrorObject): string | undefined {
+  const params = error.params as { allowedValues?: readonly unknown[]; allowedValue?: unknown };
+  if (error.keyword === 'const') return `must be ${JSON.stringify(params.allowedValue)}`;
+  if (error.keyword !== 'enum' || params.allowedValues === undefined) return undefined;
+  return `must be one of ${params.allowedValues.map((value) => JSON.stringify(value)).join(', ')}`;
+}
+
 /** Of what each alternative finds wrong, the first that is furthest in: the alternative that was most likely meant. */
 function deepest(errors: readonly ErrorObject[]): ErrorObject | undefined {
   const depth = (error: ErrorObject): number => error.instancePath.split('/').length;
@@ -71,7 +79,7 @@ export function validate<Type>(reference: string, value: unknown, what: string):
       ? 'is not known'
       : error.keyword === 'required'
         ? 'is missing'
-        : error.message;
+        : (choicesOf(error) ?? error.message);
   throw new DpuError('invalid', `${what}: ${field === '' ? 'it' : field} ${reason ?? 'is not valid'}`, {
     ...(field === '' ? {} : { field }),
   });

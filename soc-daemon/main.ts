@@ -51,7 +51,23 @@ function transportUrl(config: LoadedConfig): string | null {
   return url;
 }
 
+/** What a start by this user would not find; a systemd credential is only there inside of the unit. */
+function missingSecrets(config: LoadedConfig): readonly string[] {
+  const { tcp } = config.rest;
+  const files = [config.store.key_file, tcp?.token_file, tcp?.key_file].filter((file) => file !== undefined);
+  const checks = [() => transportUrl(config), ...files.map((file) => () => readSecretFile(file))];
+  return checks.flatMap((check) => {
+    try {
+      check();
+      return [];
+    } catch (error) {
+      return [error instanceof Error ? error.message : String(error)];
+    }
+  });
+}
+
 async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<void>; daemon: Daemon }> {
+  const url = transportUrl(config); // first: nothing is stored yet if it can't be read
   const clock = systemClock;
   const random = systemRandom;
   const metrics = createMetrics();
@@ -80,7 +96,6 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node });
   const networks = createSubnetService(store, config.catalogue.subnets);
   const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, node: identity.uuid });
-  const url = transportUrl(config);
   const daemon = createDaemon({
     store,
     identity,
@@ -161,10 +176,10 @@ async function main(): Promise<number> {
     console.error(usage);
     return 2;
   }
-  const config = loadConfig(values.config);
-  checkSettings(config);
+  const config = loadConfig(values.config, checkSettings);
   if (values['check-config']) {
     console.log(`${config.file}: valid`);
+    for (const missing of missingSecrets(config)) console.error(`note: ${missing}`);
     return 0;
   }
   const log = createLog(config.log.level, 'soc-daemon');

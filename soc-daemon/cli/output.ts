@@ -14,11 +14,16 @@ export function cell(value: unknown): string {
   return text.replaceAll(/\p{Cc}/gu, '?');
 }
 
-/** Aligned columns under a head in capitals. */
+/** A uuid's first group, which is enough to tell rows apart; -o json has it whole. */
+function shortened(text: string): string {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) ? text.slice(0, 8) : text;
+}
+
+/** Aligned columns under a head in capitals. Uuids but those of the first column are cut, so that a row fits a terminal. */
 export function table(rows: readonly Row[], columns: readonly string[]): string {
   const lines = [
     columns.map((name) => name.toUpperCase()),
-    ...rows.map((row) => columns.map((name) => cell(row[name]))),
+    ...rows.map((row) => columns.map((name, index) => (index === 0 ? cell(row[name]) : shortened(cell(row[name]))))),
   ];
   const widths = columns.map((_, index) => Math.max(...lines.map((line) => line[index]?.length ?? 0)));
   return lines

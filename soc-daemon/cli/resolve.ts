@@ -18,13 +18,16 @@ export async function pages(context: Context, path: string, name: string): Promi
   return all;
 }
 
-/** The path of the instance that the first argument names, by uuid or by a name that is its alone. */
+/** The path of the instance that the first argument names: by uuid, by name, or by the beginning of a uuid, where that is one's alone. */
 export async function instancePath(context: Context): Promise<string> {
   const wanted = context.args[0] ?? '';
   if (uuid.test(wanted)) return `/v1/instances/${wanted}`;
   const all = (await pages(context, '/v1/instances', 'instances')) as unknown as readonly Instance[];
-  const named = all.filter((each) => each.name === wanted);
-  if (named.length > 1) throw usage(`several instances have this name: ${named.map((each) => each.uuid).join(', ')}`);
+  const byName = all.filter((each) => each.name === wanted);
+  const byBeginning = /^[0-9a-f-]{6,}$/.test(wanted) ? all.filter((each) => each.uuid.startsWith(wanted)) : [];
+  const named = byName.length > 0 ? byName : byBeginning;
+  if (named.length > 1)
+    throw usage(`several instances are meant by this: ${named.map((each) => each.uuid).join(', ')}`);
   const [one] = named;
   if (one === undefined) throw new CliError(exitCode.notFound, 'there is no such instance (not_found)');
   return `/v1/instances/${one.uuid}`;

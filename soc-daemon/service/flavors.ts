@@ -1,6 +1,7 @@
 import { DpuError } from '../../core/errors.ts';
 import type { Flavor } from '../../core/records.ts';
 import type { BuildAndRunInstanceArgs } from '../../schemas/generated/rpc.ts';
+import { choices, quote } from './wording.ts';
 
 /** A flavor of the catalogue. */
 export interface CatalogueFlavor {
@@ -35,7 +36,8 @@ export function resolveFlavor(
   }
   const [, cpus, gib] = shorthand.exec(wanted) ?? [];
   if (cpus === undefined || gib === undefined) {
-    throw new DpuError('not_found', 'flavor is not in the catalogue, and not of the form 4c8g', { field: 'flavor' });
+    const what = `flavor ${quote(wanted)} is not in the catalogue (${choices(Object.keys(catalogue))}), and not of the form 4c8g`;
+    throw new DpuError('not_found', what, { field: 'flavor' });
   }
   return { name: wanted, vcpus: Number(cpus), memory_mib: Number(gib) * 1024, rootGib: null };
 }

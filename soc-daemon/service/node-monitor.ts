@@ -74,7 +74,10 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
     const known = reasons.get(id);
     if (known?.message === message) return;
     reasons.set(id, { message, since: known?.since ?? timestamp(clock) });
-    if (!known) parts.log.warn('node is not ready', { reason: id, why: message });
+    if (known) return;
+    // Each start begins so: nothing that a person should look at.
+    const level = id === 'starting' ? 'info' : 'warn';
+    parts.log[level]('node is not ready', { reason: id, why: message });
   }
 
   /** Everything but what changes by itself. */

@@ -1,6 +1,7 @@
 import { DpuError } from '../../core/errors.ts';
 import type { NetworkPort, NetworkService, PortSpec } from '../../core/ports/network-service.ts';
 import type { NodeStore } from '../../core/ports/node-store.ts';
+import { choices, quote } from './wording.ts';
 
 /** A subnet of the catalogue. */
 export interface CatalogueSubnet {
@@ -62,7 +63,8 @@ export function createSubnetService(
 
   function checkPort(spec: PortSpec): void {
     if (spec.subnet !== null && !ranges.has(spec.subnet)) {
-      throw new DpuError('not_found', 'subnet is not in the catalogue', { field: 'subnet' });
+      const what = `subnet ${quote(spec.subnet)} is not in the catalogue (${choices([...ranges.keys()])})`;
+      throw new DpuError('not_found', what, { field: 'subnet' });
     }
     const own = find(spec.portId);
     if (spec.subnet === null && !own) throw new DpuError('not_found', 'port does not exist', { field: 'port_id' });

@@ -33,6 +33,8 @@ export const COMMAND_TABLE: readonly CommandRule[] = [
   { words: ['npm', 'test'], how: 'CI runs it; the paths must exist', check: checkTestArguments },
   { words: ['npm', 'run'], how: 'the script and its flags must exist; CI runs the demo', check: checkScript },
   { words: ['.ci/run'], how: 'CI is this file', check: checkOwnFile('.ci/run') },
+  { words: ['curl'], how: 'the route table must have the path', check: checkCurl },
+  { words: ['node_modules/.bin/node'], how: 'as node', check: checkNodeFile },
   { words: ['node'], how: 'the file must exist and parse; its options must be in its text', check: checkNodeFile },
   { words: ['dpuctl'], how: "dpuctl's own parser, with --help added", check: checkDpuctl },
   { words: ['soc-daemon', '--check-config'], how: 'runs on the example it names', check: checkConfig },
@@ -74,6 +76,14 @@ async function checkNodeFile(args: readonly string[]): Promise<string | undefine
   if (parsed.status !== 0) return `${file} does not parse`;
   const flags = rest.filter((arg) => arg.startsWith('--'));
   return missingFlag(flags, readFileSync(join(ROOT, file), 'utf8'), file);
+}
+
+async function checkCurl(args: readonly string[]): Promise<string | undefined> {
+  const url = args.find((arg) => /^https?:/.test(arg));
+  if (url === undefined) return 'no URL';
+  const routes = readFileSync(join(ROOT, 'soc-daemon/api/routes.ts'), 'utf8');
+  const { pathname } = new URL(url);
+  return await Promise.resolve(routes.includes(`'${pathname}'`) ? undefined : `there is no route ${pathname}`);
 }
 
 async function checkDpuctl(args: readonly string[]): Promise<string | undefined> {

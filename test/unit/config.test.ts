@@ -31,6 +31,15 @@ describe('the configuration', () => {
     throw new Error('it was accepted');
   }
 
+  it('says the file and line of what only the program can check, and what an enumeration has', () => {
+    writeFileSync(file, least);
+    const refuse = (): never => {
+      throw new DpuError('invalid', "this name won't do", { field: 'node.hostname' });
+    };
+    expect(() => loadConfig(file, refuse)).toThrow(/soc-daemon\.yaml:3: this name won't do/);
+    expect(refusal(`${least}log: { level: loud }\n`).message).toMatch(/:5: .*log\.level must be one of "/);
+  });
+
   it('is complete when the least is said', () => {
     expect(load(least)).toEqual({
       file,
@@ -137,7 +146,7 @@ describe('the configuration', () => {
   });
 
   it.each([
-    ['the same key twice', `${least}log: {}\nlog: {}\n`, /:6: .*DUPLICATE_KEY/],
+    ['the same key twice', `${least}log: {}\nlog: {}\n`, /:6: .*duplicate key/],
     ['broken YAML', `${least}node: [\n`, /:\d+: not valid YAML/],
     ['two documents', `${least}---\n${least}`, /:\d+: not valid YAML/],
     ['a list', '- a\n', /it must be object/],
