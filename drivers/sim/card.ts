@@ -4,7 +4,7 @@ import type { FunctionSpec, FunctionState, SnicController } from '../../core/por
 import type { FunctionId, Mac } from '../../core/units.ts';
 import type { Caller } from './call.ts';
 import { inUse, isServed, lostKey, lostPort, type SimContext } from './context.ts';
-import { requireSame } from './difference.ts';
+import { requireSame } from '../../core/difference.ts';
 import type { FunctionRow, WorldState } from './rows.ts';
 
 /** Name of the representor of a network function in a slot. */

@@ -3,7 +3,7 @@ import type { BindSpec, NetworkBinder, NetworkBinding } from '../../core/ports/n
 import type { Caller } from './call.ts';
 import { functionOfRepresentor } from './card.ts';
 import { inUse, lostKey, type SimContext } from './context.ts';
-import { difference, requireSame } from './difference.ts';
+import { difference, requireSame } from '../../core/difference.ts';
 import type { PortRow, WorldState } from './rows.ts';
 
 /** The switch behind its port: the ports of br-int. */

@@ -5,7 +5,7 @@ import type { Image, Volume, VolumeExport, VolumeService } from '../../core/port
 import type { InstanceId, VolumeId } from '../../core/units.ts';
 import type { Caller } from './call.ts';
 import { inUse, type SimContext } from './context.ts';
-import { difference, requireSame } from './difference.ts';
+import { difference, requireSame } from '../../core/difference.ts';
 import type { ExportRow } from './rows.ts';
 
 /** Protocol of the connections that the simulated volume service gives. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { DpuError } from '../../core/errors.ts';
-import type { Json, JsonObject } from '../../core/units.ts';
+import { DpuError } from './errors.ts';
+import type { Json, JsonObject } from './units.ts';
 
 /** Fields of `wanted` that `have` has otherwise, as `{field: [have, wanted]}`; null where there is none. */
 export function difference(have: object, wanted: object): JsonObject | null {
