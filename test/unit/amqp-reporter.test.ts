@@ -32,6 +32,7 @@ function fixture(unit = 0.5) {
 
   const client: RpcClient = {
     call: () => Promise.reject(new Error('not used')),
+    canSendVersion: () => true,
     close: () => Promise.resolve(),
     cast: async (method, args, options) => {
       const sent = { method, state: args.state, uniqueId: options?.uniqueId, mandatory: options?.mandatory };

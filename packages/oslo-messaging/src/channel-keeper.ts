@@ -1,6 +1,6 @@
 import type { ConfirmChannel } from 'amqplib';
 import { backoffDelay } from './backoff.ts';
-import { ClosedError, ConnectionLostError } from './errors.ts';
+import { ClosedError, ConnectionLostError, explainRefusal } from './errors.ts';
 import { pause, withSignal } from './signals.ts';
 import type { Transport } from './transport.ts';
 
@@ -18,7 +18,7 @@ export type ChannelKeeper = {
 
 /**
  * Keeps one confirm channel on the transport. `setup` runs on each new channel before anyone gets it; when it fails
- * (as with 406 for a queue of other flags) the error is reported and tried again after the transport's back-off.
+ * (FlagsMismatchError for a queue of other flags) the error is reported and tried again after the transport's back-off.
  * `lost` is called once for each channel that `setup` saw.
  */
 export function keepChannel(
@@ -41,8 +41,9 @@ export function keepChannel(
       } catch (error) {
         if (closing.signal.aborted) break;
         if (error instanceof ClosedError) break; // the transport's owner closed it
-        transport.logger.warn({ err: error }, 'channel cannot be set up');
-        transport.report(error instanceof Error ? error : new Error(String(error)));
+        const told = explainRefusal(error);
+        transport.logger.warn({ err: told }, 'channel cannot be set up');
+        transport.report(told instanceof Error ? told : new Error(String(told)));
       }
       await pause(backoffDelay(attempt++, transport.backoff, transport.random), closing.signal);
     }
@@ -67,7 +68,7 @@ export function keepChannel(
       onReady();
       next.resolve(channel);
       await withSignal(ended.promise, closing.signal);
-      if (cause !== undefined && transport.state === 'connected') transport.report(cause);
+      if (cause !== undefined && transport.state === 'connected') transport.report(explainRefusal(cause) as Error);
     } finally {
       if (current === channel) {
         current = undefined;

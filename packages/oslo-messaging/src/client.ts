@@ -1,8 +1,10 @@
 import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
 import { type ChannelKeeper, keepChannel } from './channel-keeper.ts';
-import { type DecodeLimits, decodeReply, encodeRequest, type Reply, type Request } from './codec.ts';
-import { ClosedError, MessagingTimeout } from './errors.ts';
-import { decodeFailure } from './failure.ts';
+import { decodeReply, encodeRequest, type Reply, type Request } from './codec.ts';
+import { isVersionCompatible } from './dispatcher.ts';
+import type { DecodeLimits } from './envelope.ts';
+import { ClosedError, MessagingTimeout, VersionCapError } from './errors.ts';
+import { type AllowedModules, decodeFailure, recreateError } from './failure.ts';
 import { createPublisher } from './publisher.ts';
 import { newId } from './replier.ts';
 import { deadline, withSignal } from './signals.ts';
@@ -19,6 +21,10 @@ export type RpcClientOptions = QueueFlags &
     /** Default `1.0`. */
     readonly version?: string;
     readonly namespace?: string;
+    /** Highest version the servers may be asked for; a call or cast beyond it fails with VersionCapError. Default: none. */
+    readonly versionCap?: string;
+    /** Error classes for failures of these modules and classes; any other failure is a RemoteError. Default: none. */
+    readonly allowedModules?: AllowedModules;
     /** Request context for calls that give none. */
     readonly context?: Readonly<Record<string, unknown>>;
   };
@@ -61,8 +67,8 @@ export type Args = Readonly<Record<string, unknown>>;
 export type RpcClient = {
   /**
    * Resolves with the result.
-   * @throws RemoteError, MessagingTimeout, UnroutableError, ConnectionLostError (before the broker confirmed), EncodeError,
-   * ClosedError, or the signal's reason
+   * @throws RemoteError (or a class of `allowedModules`), MessagingTimeout, UnroutableError, ConnectionLostError (before the
+   * broker confirmed), FlagsMismatchError, VersionCapError, EncodeError, ClosedError, or the signal's reason
    */
   call(method: string, args: Args, options?: CallOptions): Promise<unknown>;
   /**
@@ -70,6 +76,8 @@ export type RpcClient = {
    * @throws as call, but RemoteError
    */
   cast(method: string, args: Args, options?: CastOptions): Promise<void>;
+  /** Whether the client's `versionCap` lets this version be sent; for a choice between a new and an old form of a call. */
+  canSendVersion(version: string): boolean;
   /** Ends waiting calls with ClosedError and deletes the reply queue. May be called twice. */
   close(): Promise<void>;
 };
@@ -81,6 +89,7 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
   const { transport, topic } = options;
   const publisher = createPublisher(transport);
   const replyQueue = `reply_${newId()}`;
+  const allowed = options.allowedModules ?? {};
   const waiters = new Map<string, Waiter>();
   let replies: ChannelKeeper | undefined;
   let closing: Promise<void> | undefined;
@@ -105,11 +114,18 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
     else waiter.onReply(decoded.value);
   }
 
+  /** oslo's rule: the cap serves what an endpoint of that version would serve. */
+  function canSendVersion(version: string): boolean {
+    return options.versionCap === undefined || isVersionCompatible(options.versionCap, version);
+  }
+
   function makeRequest(method: string, args: Args, send: SendOptions): Request {
+    const version = send.version ?? options.version ?? '1.0';
+    if (!canSendVersion(version)) throw new VersionCapError(version, options.versionCap ?? '');
     return {
       method,
       args,
-      version: send.version ?? options.version ?? '1.0',
+      version,
       namespace: send.namespace ?? options.namespace ?? null,
       uniqueId: send.uniqueId ?? newId(),
       reply: null,
@@ -142,7 +158,7 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
       waiters.set(msgId, {
         onReply(reply) {
           if (!reply.ending) monitor.restart();
-          else if (reply.failure !== null) answer.reject(decodeFailure(reply.failure));
+          else if (reply.failure !== null) answer.reject(recreateError(decodeFailure(reply.failure), allowed));
           else answer.resolve(reply.result);
         },
         onClosed: () => answer.reject(new ClosedError()),
@@ -176,6 +192,7 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
         limit.clear();
       }
     },
+    canSendVersion,
     close() {
       closing ??= (async () => {
         for (const waiter of waiters.values()) waiter.onClosed();

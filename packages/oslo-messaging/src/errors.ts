@@ -40,6 +40,28 @@ export class RefusedError extends MessagingError {
   }
 }
 
+/**
+ * An exchange or queue is there already with other flags, so the broker refused to declare it (AMQP 0-9-1 reply code 406,
+ * PRECONDITION_FAILED). The broker's text, which names it and the first flag that differs, is the message.
+ */
+export class FlagsMismatchError extends MessagingError {
+  readonly replyCode = 406;
+  constructor(message: string, options?: ErrorOptions) {
+    super('flags-mismatch', message, options);
+  }
+}
+
+/** The version asked for is not within the client's `versionCap` (oslo.messaging's RPCVersionCapError). */
+export class VersionCapError extends MessagingError {
+  readonly version: string;
+  readonly versionCap: string;
+  constructor(version: string, versionCap: string) {
+    super('version-cap', `version ${version} is not within the cap ${versionCap}`);
+    this.version = version;
+    this.versionCap = versionCap;
+  }
+}
+
 /** No answer, confirm or connection in time. */
 export class MessagingTimeout extends MessagingError {
   constructor(message: string) {
@@ -74,4 +96,11 @@ export class RemoteError extends MessagingError {
     this.rpcModule = rpcModule;
     this.kwargs = kwargs;
   }
+}
+
+/** The error itself, or a FlagsMismatchError when it tells of the broker's reply code 406. */
+export function explainRefusal(error: unknown): unknown {
+  if (error instanceof MessagingError || !(error instanceof Error)) return error;
+  if ((error as { readonly code?: unknown }).code !== 406) return error;
+  return new FlagsMismatchError(error.message, { cause: error });
 }

@@ -74,6 +74,28 @@ export function encodeFailure(parts: FailureParts): string {
   });
 }
 
+/** What a caller makes of a failure; it gets the RemoteError to read class, module, message and kwargs from. */
+export type RemoteErrorClass = new (remote: RemoteError) => Error;
+
+/** Error classes by Python module and class name, for example `{ 'nova.exception': { InstanceNotFound } }`. */
+export type AllowedModules = Readonly<Record<string, Readonly<Record<string, RemoteErrorClass>>>>;
+
+/**
+ * The error for the caller: an instance of the class that `allowed` has for module and class, else the RemoteError as it is,
+ * as oslo.messaging does by `allowed_remote_exmods`. Nothing is ever loaded by a name that came over the wire.
+ */
+export function recreateError(remote: RemoteError, allowed: AllowedModules): Error {
+  if (!Object.hasOwn(allowed, remote.rpcModule)) return remote;
+  const classes = allowed[remote.rpcModule] ?? {};
+  const Class = Object.hasOwn(classes, remote.rpcClass) ? classes[remote.rpcClass] : undefined;
+  if (Class === undefined) return remote;
+  try {
+    return new Class(remote);
+  } catch {
+    return remote; // a class that cannot be built from these kwargs: oslo falls back in the same way
+  }
+}
+
 /** Reads the `failure` member of a reply. Never throws: what cannot be read becomes a RemoteError that says so. */
 export function decodeFailure(failure: unknown): RemoteError {
   let value: unknown = failure;

@@ -1,8 +1,15 @@
 import type { ConfirmChannel, Message } from 'amqplib';
 import { keepChannel } from './channel-keeper.ts';
-import { ClosedError, ConnectionLostError, MessagingError, RefusedError, UnroutableError } from './errors.ts';
+import {
+  ClosedError,
+  ConnectionLostError,
+  explainRefusal,
+  MessagingError,
+  RefusedError,
+  UnroutableError,
+} from './errors.ts';
 import { withSignal } from './signals.ts';
-import { declareExchange, type ExchangeSpec } from './topology.ts';
+import { declareExchange, declareTopicQueue, type ExchangeSpec, type QueueFlags } from './topology.ts';
 import type { Transport } from './transport.ts';
 
 /** One message to send. */
@@ -12,6 +19,8 @@ export type Outgoing = {
   readonly routingKey: string;
   readonly body: Buffer;
   readonly mandatory: boolean;
+  /** Declare a queue named by the routing key first, with these flags, and bind it by that key. */
+  readonly queue?: QueueFlags;
   /** Time to live in the queue, in ms. */
   readonly expirationMs?: number;
 };
@@ -21,7 +30,7 @@ export type Publisher = {
   /**
    * Resolves when the broker confirmed and, if `mandatory`, some queue took the message. Waits for a connection as long as the
    * signal allows. Messages reach a queue in the order of the calls.
-   * @throws UnroutableError, ConnectionLostError, RefusedError, ClosedError, or the signal's reason
+   * @throws UnroutableError, ConnectionLostError, RefusedError, FlagsMismatchError, ClosedError, or the signal's reason
    */
   publish(message: Outgoing, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -51,6 +60,19 @@ export function createPublisher(transport: Transport): Publisher {
     if (before !== undefined && !exchange.autoDelete) return await before;
     const now = declareExchange(channel, exchange);
     known?.set(exchange.name, now);
+    await now;
+  }
+
+  /** Declares the routing key's own queue once on each channel, or `anew` when it turned out to be gone. */
+  async function declareQueue(channel: ConfirmChannel, message: Outgoing, anew: boolean): Promise<void> {
+    const { exchange, routingKey, queue } = message;
+    if (exchange === null || queue === undefined) return;
+    const known = declared.get(channel);
+    const key = `${exchange.name} ${routingKey}`;
+    const before = anew ? undefined : known?.get(key);
+    if (before !== undefined) return await before;
+    const now = declareTopicQueue(channel, exchange.name, routingKey, queue);
+    known?.set(key, now);
     await now;
   }
 
@@ -85,6 +107,17 @@ export function createPublisher(transport: Transport): Publisher {
     if (entry.returned) throw new UnroutableError(exchange?.name ?? '', routingKey);
   }
 
+  async function sendToQueue(channel: ConfirmChannel, message: Outgoing, signal: AbortSignal): Promise<void> {
+    try {
+      await send(channel, message);
+    } catch (error) {
+      if (message.queue === undefined || !(error instanceof UnroutableError)) throw error;
+      await declareQueue(channel, message, true); // somebody deleted the queue since
+      signal.throwIfAborted();
+      await send(channel, message);
+    }
+  }
+
   return {
     async publish(message, signal) {
       if (closed) throw new ClosedError();
@@ -93,9 +126,11 @@ export function createPublisher(transport: Transport): Publisher {
       const work = (async () => {
         try {
           if (message.exchange !== null) await declare(channel, message.exchange);
+          await declareQueue(channel, message, false);
           signal.throwIfAborted();
-          await send(channel, message);
-        } catch (error) {
+          await sendToQueue(channel, message, signal);
+        } catch (cause) {
+          const error = explainRefusal(cause);
           if (closed) throw new ClosedError();
           if (error instanceof MessagingError || signal.aborted) throw error;
           throw new ConnectionLostError(undefined, { cause: error }); // an operation on a channel that is closed or closing

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { backoffDelay } from './backoff.ts';
-import { encodeReply, type ReplyTo } from './codec.ts';
+import { encodeReply } from './codec.ts';
+import type { ReplyTo } from './envelope.ts';
 import { ConnectionLostError, EncodeError, RefusedError, UnroutableError } from './errors.ts';
 import { encodeFailure, type FailureParts, toFailureParts } from './failure.ts';
 import type { Publisher } from './publisher.ts';

@@ -1,7 +1,8 @@
 import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
 import { type ChannelKeeper, keepChannel } from './channel-keeper.ts';
-import { type BadMessageReason, type DecodeLimits, decodeRequest, type ReplyTo, type Request } from './codec.ts';
+import { decodeRequest, type Request } from './codec.ts';
 import { type Endpoint, findHandler } from './dispatcher.ts';
+import type { BadMessageReason, DecodeLimits, ReplyTo } from './envelope.ts';
 import { badRequest, type FailureParts, toFailureParts } from './failure.ts';
 import { createPublisher } from './publisher.ts';
 import { createRecentIds } from './recent-ids.ts';

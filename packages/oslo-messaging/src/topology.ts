@@ -37,19 +37,20 @@ export async function declareExchange(channel: ConfirmChannel, exchange: Exchang
   await channel.assertExchange(name, type, { durable, autoDelete });
 }
 
-/** Declares a topic queue (`compute`, `compute.<host>`), its exchange, and binds it by its own name. */
+/** Declares a topic queue (`compute`, `compute.<host>`), its exchange, and binds it by its own name or by `routingKey`. */
 export async function declareTopicQueue(
   channel: ConfirmChannel,
   exchangeName: string,
   queue: string,
   flags: QueueFlags,
+  routingKey: string = queue,
 ): Promise<void> {
   const exchange = topicExchange(exchangeName, flags);
   await declareExchange(channel, exchange);
   const options: Options.AssertQueue = { durable: exchange.durable, autoDelete: exchange.autoDelete, exclusive: false };
   if (flags.quorumQueues) options.arguments = { 'x-queue-type': 'quorum' };
   await channel.assertQueue(queue, options);
-  await channel.bindQueue(queue, exchangeName, queue);
+  await channel.bindQueue(queue, exchangeName, routingKey);
 }
 
 /** Declares a server's own fanout queue and binds it to the topic's fanout exchange. */

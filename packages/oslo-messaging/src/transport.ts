@@ -16,7 +16,7 @@ export type TransportEvents = {
   connected: { readonly hostname: string; readonly port: number };
   /** An established connection ended; null error: the broker closed it in order. */
   disconnected: { readonly error: Error | null };
-  /** A try to connect failed, or the broker refused a declaration (for example 406 for other queue flags). */
+  /** A try to connect failed, or the broker refused a declaration (FlagsMismatchError for other queue flags). */
   error: Error;
 };
 

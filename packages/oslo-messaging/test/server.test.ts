@@ -8,6 +8,7 @@ import {
   createTransport,
   decodeReply,
   encodeRequest,
+  FlagsMismatchError,
   type Reply,
   type Request,
   type RpcServer,
@@ -262,10 +263,11 @@ describe.skipIf(!haveStock())('RPC server on the wire', () => {
     await server.stop();
     await channel.deleteQueue('compute.h1');
     await channel.assertQueue('compute.h1', { durable: true });
-    const refused = Promise.withResolvers<unknown>();
-    transport.on('error', (error) => refused.resolve((error as { code?: unknown }).code));
+    const refused = Promise.withResolvers<Error>();
+    transport.on('error', refused.resolve);
     server = createRpcServer({ transport, exchange: 'dpu', topic: 'compute', server: 'h1', endpoints: [] });
-    expect(await refused.promise).toBe(406);
+    expect(await refused.promise).toBeInstanceOf(FlagsMismatchError);
+    expect(await refused.promise).toMatchObject({ code: 'flags-mismatch', replyCode: 406 });
     await channel.deleteQueue('compute.h1');
     await server.ready();
   });
