@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
+import { requireSame } from '../../core/difference.ts';
 import { DpuError } from '../../core/errors.ts';
 import type { FunctionSpec, FunctionState, SnicController } from '../../core/ports/snic-controller.ts';
 import type { FunctionId, Mac } from '../../core/units.ts';
 import type { Caller } from './call.ts';
 import { inUse, isServed, lostKey, lostPort, type SimContext } from './context.ts';
-import { requireSame } from '../../core/difference.ts';
 import type { FunctionRow, WorldState } from './rows.ts';
 
 /** Name of the representor of a network function in a slot. */

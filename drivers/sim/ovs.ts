@@ -1,9 +1,9 @@
+import { difference, requireSame } from '../../core/difference.ts';
 import { DpuError } from '../../core/errors.ts';
 import type { BindSpec, NetworkBinder, NetworkBinding } from '../../core/ports/network-binder.ts';
 import type { Caller } from './call.ts';
 import { functionOfRepresentor } from './card.ts';
 import { inUse, lostKey, type SimContext } from './context.ts';
-import { difference, requireSame } from '../../core/difference.ts';
 import type { PortRow, WorldState } from './rows.ts';
 
 /** The switch behind its port: the ports of br-int. */

@@ -1,8 +1,8 @@
+import { requireSame } from '../../core/difference.ts';
 import { DpuError } from '../../core/errors.ts';
 import type { AttachSpec, StorageAttachment, StorageTarget } from '../../core/ports/storage-target.ts';
 import type { Caller } from './call.ts';
 import { inUse, lostAttachment, lostKey, type SimContext } from './context.ts';
-import { requireSame } from '../../core/difference.ts';
 import type { AttachmentRow } from './rows.ts';
 import { simProtocol } from './volumes.ts';
 

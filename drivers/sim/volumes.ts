@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
+import { difference, requireSame } from '../../core/difference.ts';
 import { DpuError } from '../../core/errors.ts';
 import type { VolumeConnection } from '../../core/ports/storage-target.ts';
 import type { Image, Volume, VolumeExport, VolumeService } from '../../core/ports/volume-service.ts';
 import type { InstanceId, VolumeId } from '../../core/units.ts';
 import type { Caller } from './call.ts';
 import { inUse, type SimContext } from './context.ts';
-import { difference, requireSame } from '../../core/difference.ts';
 import type { ExportRow } from './rows.ts';
 
 /** Protocol of the connections that the simulated volume service gives. */
