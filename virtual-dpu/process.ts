@@ -32,6 +32,13 @@ export interface SpawnOptions {
   readonly stdin?: 'null' | 'open';
 }
 
+/** A process, and whose it is: for who waits for something that it shall do. */
+export interface ProcessOwner {
+  readonly stateDir: string;
+  readonly name: string;
+  readonly record: ProcessRecord;
+}
+
 /** The environment variable that carries the state directory to every process started here, and to their children. */
 export const MARK = 'VIRTUAL_DPU_STATE';
 
@@ -109,6 +116,20 @@ export async function spawnDetached(options: SpawnOptions): Promise<ProcessRecor
 }
 
 /**
+ * Starts a program that does not live, and waits until it is ready either way: what another run began may not be yet.
+ * @throws what `spawnDetached` and `ready` throw.
+ */
+export async function ensureProcess(
+  options: SpawnOptions,
+  ready: (owner: ProcessOwner) => Promise<void>,
+): Promise<ProcessRecord> {
+  const { stateDir, name } = options;
+  const record = (await livingProcess(stateDir, name)) ?? (await spawnDetached(options));
+  await ready({ stateDir, name, record });
+  return record;
+}
+
+/**
  * Ends a process: the signal, and SIGKILL when it lives on after `graceMs`; resolves when it is gone. A dead one, and a pid with
  * a new owner, is fine.
  * @throws DpuError `timeout` when even SIGKILL does not end it.
@@ -141,7 +162,7 @@ export async function waitForSocket(
   options: {
     readonly deadlineMs?: number;
     /** Who should open it: when it is dead there is nothing to wait for. */
-    readonly owner?: { readonly stateDir: string; readonly name: string; readonly record: ProcessRecord };
+    readonly owner?: ProcessOwner;
   } = {},
 ): Promise<void> {
   await waitFor(() => accepts(path), { what: `a listener at ${path}`, ...options });
@@ -153,7 +174,7 @@ export async function waitFor(
   options: {
     readonly what: string;
     readonly deadlineMs?: number;
-    readonly owner?: { readonly stateDir: string; readonly name: string; readonly record: ProcessRecord };
+    readonly owner?: ProcessOwner;
   },
 ): Promise<void> {
   const { owner } = options;
