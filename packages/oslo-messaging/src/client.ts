@@ -173,9 +173,12 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
           mandatory: send.mandatory ?? false,
           expirationMs,
         };
-        await publisher.publish(outgoing, limit.signal);
-        monitor.restart();
-        return await withSignal(answer.promise, limit.signal);
+        // An answer says more than the broker's confirm, so a confirm that is behind is not waited for.
+        const confirmed = publisher.publish(outgoing, limit.signal).then(() => {
+          if (waiters.has(msgId)) monitor.restart();
+          return answer.promise;
+        });
+        return await withSignal(Promise.race([answer.promise, confirmed]), limit.signal);
       } finally {
         waiters.delete(msgId);
         limit.clear();

@@ -6,7 +6,7 @@ import { ConnectionLostError, EncodeError, RefusedError, UnroutableError } from 
 import { encodeFailure, type FailureParts, toFailureParts } from './failure.ts';
 import type { Publisher } from './publisher.ts';
 import { createRecentIds } from './recent-ids.ts';
-import { pause } from './signals.ts';
+import { deadline, pause } from './signals.ts';
 import type { Transport } from './transport.ts';
 
 /** Result or failure of a call. */
@@ -41,27 +41,33 @@ export function createReplier(
     await publisher.publish({ exchange: null, routingKey: to.replyQueue, body, mandatory: true }, signal);
   }
 
+  async function tryUntil(to: ReplyTo, body: Buffer, limit: AbortSignal): Promise<ReplyEnd> {
+    let end: ReplyEnd = 'failed';
+    for (let attempt = 0; !limit.aborted; attempt++) {
+      try {
+        await send(to, body, limit);
+        return 'sent';
+      } catch (error) {
+        if (error instanceof UnroutableError) {
+          end = 'gone';
+          if (gone.has(to.replyQueue)) break;
+        } else if (error instanceof ConnectionLostError || error instanceof RefusedError) {
+          end = 'failed';
+        } else {
+          break; // closed, or out of time
+        }
+        await pause(100 + backoffDelay(attempt, { baseMs: 250, maxMs: 2000 }, transport.random), limit);
+      }
+    }
+    return end;
+  }
+
   return {
     async answer(to, outcome) {
       const body = encodeAnswer(to, outcome);
-      const limit = AbortSignal.any([closing, AbortSignal.timeout(retryMs)]);
-      let end: ReplyEnd = 'failed';
-      for (let attempt = 0; !limit.aborted; attempt++) {
-        try {
-          await send(to, body, limit);
-          return 'sent';
-        } catch (error) {
-          if (error instanceof UnroutableError) {
-            end = 'gone';
-            if (gone.has(to.replyQueue)) break;
-          } else if (error instanceof ConnectionLostError || error instanceof RefusedError) {
-            end = 'failed';
-          } else {
-            break; // closed, or out of time
-          }
-          await pause(100 + backoffDelay(attempt, { baseMs: 250, maxMs: 2000 }, transport.random), limit);
-        }
-      }
+      const timer = deadline(retryMs, 'reply', closing);
+      const end = await tryUntil(to, body, timer.signal).finally(timer.clear);
+      if (end === 'sent') return end;
       if (end === 'gone') gone.add(to.replyQueue);
       transport.logger.warn({ msgId: to.msgId, end }, 'a reply could not be delivered');
       return end;

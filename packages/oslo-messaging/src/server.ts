@@ -139,11 +139,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       execution.acked = true;
       for (const delivery of execution.deliveries.splice(0)) acknowledge(delivery);
     };
-    const finished = new AbortController();
-    const heartbeats = sendHeartbeats(request, AbortSignal.any([finished.signal, aborting.signal]));
-    const outcome = await run(request, ack, redelivered);
-    finished.abort();
-    await heartbeats; // so that no heartbeat comes after the answer
+    const outcome = await withHeartbeats(request, () => run(request, ack, redelivered));
     const end = request.reply === null ? 'sent' : await replier.answer(request.reply, outcome);
     if (request.uniqueId !== null) byId.delete(request.uniqueId);
     // Not delivered for want of a broker: a redelivery is to be served again, unless the handler took it over.
@@ -172,9 +168,24 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     }
   }
 
-  async function sendHeartbeats(request: Request, finished: AbortSignal): Promise<void> {
+  /** Runs `handle`, with heartbeats meanwhile if the caller asked for them; none comes after the answer. */
+  async function withHeartbeats(request: Request, handle: () => Promise<Outcome>): Promise<Outcome> {
     const { reply, timeoutSec, method } = request;
-    if (reply === null || timeoutSec === null) return;
+    if (reply === null || timeoutSec === null) return await handle();
+    const finished = new AbortController();
+    const heartbeats = sendHeartbeats(reply, timeoutSec, method, AbortSignal.any([finished.signal, aborting.signal]));
+    const outcome = await handle();
+    finished.abort();
+    await heartbeats;
+    return outcome;
+  }
+
+  async function sendHeartbeats(
+    reply: ReplyTo,
+    timeoutSec: number,
+    method: string,
+    finished: AbortSignal,
+  ): Promise<void> {
     // Longer than an hour is no monitoring, and timers end at 2^31 ms.
     const everyMs = Math.min(timeoutSec * 500, 3_600_000);
     for (;;) {
