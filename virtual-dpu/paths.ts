@@ -47,3 +47,13 @@ export async function makeStateDir(stateDir: string): Promise<string> {
   await mkdir(logDir(dir), { recursive: true, mode: 0o700 });
   return dir;
 }
+
+/** The real path of a state directory; undefined when there is none. */
+export async function stateDirOf(stateDir: string): Promise<string | undefined> {
+  try {
+    return await realpath(stateDir);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

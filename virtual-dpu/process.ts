@@ -77,6 +77,17 @@ export async function readProcess(stateDir: string, name: string): Promise<Proce
   }
 }
 
+/** The names of all processes that a state directory tells of, dead or alive. */
+export async function processNames(stateDir: string): Promise<readonly string[]> {
+  try {
+    const files = await readdir(runDir(stateDir));
+    return files.filter((file) => file.endsWith('.pid')).map((file) => file.slice(0, -'.pid'.length));
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
 /** The living process of a name; undefined when there is none. */
 export async function livingProcess(stateDir: string, name: string): Promise<ProcessRecord | undefined> {
   const record = await readProcess(stateDir, name);
@@ -97,7 +108,7 @@ export async function spawnDetached(options: SpawnOptions): Promise<ProcessRecor
       detached: true,
       stdio: [stdin?.fd ?? 'ignore', log.fd, log.fd],
       cwd: options.cwd ?? options.stateDir,
-      env: { ...process.env, ...options.env, [MARK]: options.stateDir },
+      env: { ...environment(), ...options.env, [MARK]: options.stateDir },
     });
     try {
       await once(child, 'spawn');
@@ -219,7 +230,7 @@ export async function runTool(
       timeout: options.timeoutMs ?? 10_000,
       maxBuffer: 4 << 20,
       killSignal: 'SIGKILL',
-      env: { ...process.env, ...options.env },
+      env: { ...environment(), ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     return stdout;
@@ -237,12 +248,16 @@ export function inNetns(netns: string, argv: readonly [string, ...string[]]): re
   return ['nsenter', `--net=/run/netns/${netns}`, '--', ...argv];
 }
 
-/** The living processes that carry the mark of a state directory, other than this one: what was started for it, and their children. */
+/**
+ * The living processes that carry the mark of a state directory: what was started for it, and their children. This process and those that
+ * it comes from are left out.
+ */
 export async function markedProcesses(stateDir: string): Promise<readonly ProcessRecord[]> {
   const found: ProcessRecord[] = [];
+  const self = ancestry();
   for (const entry of await readdir('/proc')) {
     const pid = Number(entry);
-    if (!/^\d+$/.test(entry) || pid === process.pid) continue;
+    if (!/^\d+$/.test(entry) || self.has(pid)) continue;
     if (!environmentOf(pid).includes(`${MARK}=${stateDir}`)) continue;
     const started = startTime(pid);
     if (started !== undefined) found.push({ pid, started });
@@ -303,6 +318,22 @@ async function gone(record: ProcessRecord, ms: number): Promise<boolean> {
     await sleep(10);
   }
   return true;
+}
+
+/** Our environment, with the directories where Debian keeps programs for root. */
+function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` };
+}
+
+/** This process, its parent, and so on. */
+function ancestry(): ReadonlySet<number> {
+  const pids = new Set<number>();
+  for (let pid = process.pid; pid > 0 && !pids.has(pid); ) {
+    pids.add(pid);
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    pid = Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1]);
+  }
+  return pids;
 }
 
 function environmentOf(pid: number): readonly string[] {

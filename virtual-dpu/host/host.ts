@@ -1,13 +1,13 @@
 /** The server: a QEMU machine in the virtual DPU's network namespace. */
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { DpuError } from '../../core/errors.ts';
 import type { HostPart } from '../description.ts';
 import { socNetns } from '../netns.ts';
 import type { PartContext } from '../part.ts';
 import { endNamed, livingProcess, logTail, spawnDetached, waitForSocket } from '../process.ts';
+import { isHere } from '../requirements.ts';
 import { tryAccel } from './kvm-trial.ts';
 import { hostPaths, machineArgv, qemuPackage, qemuProgram, rootPorts } from './machine.ts';
 import { checkHostOptions, checkUnchanged, HOST_DEFAULTS, type HostOptions, type HostSettings } from './settings.ts';
@@ -66,7 +66,7 @@ async function chooseSettings(
   kept: HostSettings | undefined,
 ): Promise<HostSettings> {
   const arch = options.arch ?? kept?.arch ?? HOST_DEFAULTS.arch;
-  if (!hasProgram(qemuProgram(arch))) {
+  if (!isHere(qemuProgram(arch))) {
     throw new DpuError(
       'unavailable',
       `there is no ${qemuProgram(arch)} here for a server of architecture ${arch}: install the Debian package ${qemuPackage(arch)}`,
@@ -93,10 +93,6 @@ async function chooseAccel(
   const verdict = await tryAccel('kvm');
   if (!verdict.usable) context.log(`host: no KVM, ${verdict.why}; going on with TCG`);
   return verdict.usable ? 'kvm' : 'tcg';
-}
-
-function hasProgram(name: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((dir) => dir !== '' && existsSync(join(dir, name)));
 }
 
 function settingsFile(stateDir: string): string {

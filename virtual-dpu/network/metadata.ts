@@ -56,12 +56,12 @@ function treeOf(instance: InstanceMetadata): Tree {
 }
 
 function ec2MetaData({ metaData, ip, mac }: InstanceMetadata): Tree {
-  const hostname = textOf(metaData['hostname']) ?? textOf(metaData['name']) ?? `ip-${ip.replaceAll('.', '-')}`;
-  const keys = Object.entries(metaData['public_keys'] ?? {}).flatMap(([name, key]) =>
+  const hostname = textOf(metaData.hostname) ?? textOf(metaData.name) ?? `ip-${ip.replaceAll('.', '-')}`;
+  const keys = Object.entries(metaData.public_keys ?? {}).flatMap(([name, key]) =>
     typeof key === 'string' ? [[name, key] as const] : [],
   );
   return {
-    'instance-id': textOf(metaData['uuid']) ?? `i-${(mac ?? ip).replaceAll(/[:.]/g, '')}`,
+    'instance-id': textOf(metaData.uuid) ?? `i-${(mac ?? ip).replaceAll(/[:.]/g, '')}`,
     hostname,
     'local-hostname': hostname,
     'local-ipv4': ip,
