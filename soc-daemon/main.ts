@@ -4,7 +4,11 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DpuError, toDpuError } from '../core/errors.ts';
+import type { Clock } from '../core/ports/clock.ts';
+import type { HostConsole } from '../core/ports/host-console.ts';
 import type { Log } from '../core/ports/log.ts';
+import type { Random } from '../core/ports/random.ts';
+import type { InstanceId } from '../core/units.ts';
 import { createBmDriver } from '../drivers/bm/driver.ts';
 import { systemClock } from '../kit/clock.ts';
 import { type LoadedConfig, loadConfig } from '../kit/config.ts';
@@ -15,12 +19,16 @@ import { systemRandom } from '../kit/random.ts';
 import { createNotifier } from '../kit/sd-notify.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
-import { createApi } from './api/create-api.ts';
+import { consolePath } from './api/console-socket.ts';
+import { type ApiAddress, createApi } from './api/create-api.ts';
 import { checkPeers, openPeers } from './peers.ts';
+import { createConsoleHub } from './service/console-hub.ts';
 import { createDaemon, type Daemon } from './service/daemon.ts';
 import { settleIdentity } from './service/identity.ts';
 import { measure, timeCommits } from './service/measure.ts';
+import { createOneTimeTokens } from './service/one-time-tokens.ts';
 import { addressRange, createSubnetService } from './service/subnets.ts';
+import { createConsoleLog } from './store/console-log.ts';
 import { loadStoreKey } from './store/key.ts';
 import { openStore } from './store/store.ts';
 
@@ -29,6 +37,10 @@ const usage = `usage: soc-daemon --config FILE [--check-config]
 
 /** Newest Node that the native parts were built for; better-sqlite3 crashes on older ones instead of refusing. */
 const leastNode = 24;
+
+/** How long a console's token is good before it is used, and how long the connection that it opened may last. */
+const consoleTokenMs = 60_000;
+const consoleSessionMs = 8 * 3_600_000;
 
 /** Settings that a schema can't check. @throws DpuError `invalid`. */
 function checkSettings(config: LoadedConfig): void {
@@ -66,6 +78,37 @@ function missingSecrets(config: LoadedConfig): readonly string[] {
   });
 }
 
+/** The host's console, shared and logged, and the tokens that open it; null where the host has none. */
+function openConsoles(parts: {
+  readonly source: HostConsole | null;
+  readonly stateDir: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}) {
+  const { source, stateDir, clock, random, log } = parts;
+  if (source === null) return null;
+  const directory = resolve(stateDir, 'console');
+  const logOf = (id: InstanceId) => createConsoleLog(directory, id, log);
+  let address: ApiAddress | undefined;
+  const tokens = createOneTimeTokens<InstanceId>(clock, random, { livesMs: consoleTokenMs, capacity: 1000 });
+  const hub = createConsoleHub({ console: source, logOf, clock, log });
+  return {
+    hub,
+    history: hub.history,
+    tokens,
+    desk: { redeem: tokens.redeem, join: hub.join, history: hub.history },
+    listensAt(listening: ApiAddress): void {
+      address = listening;
+    },
+    url(token: string): string {
+      const path = `${consolePath}?token=${token}`;
+      if (address?.url) return `${address.url.replace(/^http/, 'ws')}${path}`;
+      return `ws+unix://${address?.socket ?? ''}:${path}`;
+    },
+  };
+}
+
 async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<void>; daemon: Daemon }> {
   const url = transportUrl(config); // first: nothing is stored yet if it can't be read
   const clock = systemClock;
@@ -96,7 +139,9 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node });
   const networks = createSubnetService(store, config.catalogue.subnets);
   const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, node: identity.uuid });
+  const consoles = openConsoles({ source: peers.console, stateDir: config.state_dir, clock, random, log });
   const daemon = createDaemon({
+    consoles,
     store,
     identity,
     driver,
@@ -139,6 +184,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     log,
     metrics,
     version: manifest.version,
+    ...(consoles === null ? {} : { consoles: { desk: consoles.desk, sessionMs: consoleSessionMs } }),
     readiness: () => {
       const { ready, not_ready_reasons: reasons } = daemon.service.nodeStatus();
       return { ready, reasons };
@@ -146,6 +192,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   });
   const unmeasure = measure({ daemon, store, metrics, clock });
   const address = await api.listen();
+  consoles?.listensAt(address);
   log.info('REST interface listens', { socket: address.socket, url: address.url });
   await daemon.start();
   return {

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { DpuError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
+import type { HostConsole } from '../core/ports/host-console.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { NetworkBinder } from '../core/ports/network-binder.ts';
 import type { PowerController } from '../core/ports/power-controller.ts';
@@ -19,6 +20,8 @@ export interface Peers {
   readonly storage: StorageTarget;
   readonly volumes: VolumeService;
   readonly power: PowerController;
+  /** null: none that could be reached. */
+  readonly console: HostConsole | null;
   /** Told when one of them was restarted and may have forgotten what it had; the answer ends that. */
   onPeerRestart(listener: () => void): () => void;
   close(): Promise<void>;
@@ -70,7 +73,7 @@ export function openPeers(parts: Pick<PeerContext, 'config' | 'clock' | 'random'
     snic: openSnic(context),
     binder: openNetwork(context),
     ...openStorage(context),
-    power: openHost(context),
+    ...openHost(context),
     onPeerRestart(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
@@ -116,10 +119,10 @@ function openStorage(context: PeerContext): { storage: StorageTarget; volumes: V
   }
 }
 
-function openHost(context: PeerContext): PowerController {
+function openHost(context: PeerContext): { power: PowerController; console: HostConsole | null } {
   const { host } = context.config;
   switch (host.kind) {
     case 'sim':
-      return context.sim().power;
+      return { power: context.sim().power, console: context.sim().console };
   }
 }

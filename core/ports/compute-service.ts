@@ -106,6 +106,8 @@ export interface ComputeService {
   retryOperation(id: string, caller: Caller): Promise<Operation>;
   /** @throws `unsupported`, `not_found`. */
   getConsole(args: Args<'get_instance_console'>): Promise<RpcMethods['get_instance_console']['answer']>;
+  /** The last of what the instance's serial console showed, at most so many bytes. @throws `unsupported`, `not_found`. */
+  consoleLog(uuid: string, bytes: number): Promise<Buffer>;
   listFunctions(): FunctionView[];
   listBindings(): BindingView[];
   listAudit(limit: number): AuditView[];

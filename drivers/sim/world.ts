@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/ports/clock.ts';
+import type { HostConsole } from '../../core/ports/host-console.ts';
 import type { NetworkBinder } from '../../core/ports/network-binder.ts';
 import type { PowerController } from '../../core/ports/power-controller.ts';
 import type { Random } from '../../core/ports/random.ts';
@@ -9,6 +10,7 @@ import type { VolumeId } from '../../core/units.ts';
 import { simPower } from './bmc.ts';
 import { callerOf, dropClient, loseInFlight, type PeerLink, type SimClient } from './call.ts';
 import { simSnic } from './card.ts';
+import { simConsole } from './console.ts';
 import { lostKey, type SimContext, type WorldHooks } from './context.ts';
 import { createFaults, type Faults, type SimPeer } from './faults.ts';
 import { type ForeignThing, plantForeign } from './foreign.ts';
@@ -48,6 +50,7 @@ export interface SimHost {
 export interface SimWorld extends SimPorts {
   /** New ports for a new life of the daemon. */
   connect(): SimConnection;
+  readonly console: HostConsole;
   readonly faults: Faults;
   /** Set and cleared by crash tests. */
   readonly hooks: WorldHooks;
@@ -142,6 +145,10 @@ export function createSimWorld({ clock, random, store, options, timing }: SimWor
   return {
     ...ports,
     connect,
+    console: simConsole(clock, () => {
+      host.settle();
+      return host.row();
+    }),
     faults,
     hooks,
     state,

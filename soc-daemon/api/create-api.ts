@@ -8,6 +8,7 @@ import type { Metrics } from '../../kit/metrics.ts';
 import type { SocDaemonConfig } from '../../schemas/generated/config.ts';
 import type { Readiness } from '../../schemas/generated/rest.ts';
 import { createApp } from './app.ts';
+import { type ConsoleSocketOptions, createConsoleSockets } from './console-socket.ts';
 import { createEventStreams } from './events.ts';
 import { listenTls, listenUnix } from './listeners.ts';
 import { openApiDocument } from './openapi.ts';
@@ -29,6 +30,8 @@ export interface ApiOptions {
   readonly readiness: () => Readiness;
   /** Of the program, for the OpenAPI document. */
   readonly version?: string;
+  /** The WebSockets of consoles; absent where there is none. */
+  readonly consoles?: Omit<ConsoleSocketOptions, 'clock' | 'log'>;
   /** Bytes of events that may wait for one client. */
   readonly eventBufferBytes?: number;
 }
@@ -58,11 +61,12 @@ const EVENT_BUFFER_BYTES = 1_048_576;
 
 /** Puts the REST interface together; it listens once told to. */
 export function createApi(options: ApiOptions): Api {
-  const { service, config, clock, metrics } = options;
+  const { service, config, clock, metrics, log } = options;
   const requestTimeoutMs = config.request_timeout_ms ?? 30_000;
   let document: ReturnType<typeof openApiDocument> | undefined; // made when it is asked for first
   const bufferBytes = options.eventBufferBytes ?? EVENT_BUFFER_BYTES;
   const events = createEventStreams({ service, clock, metrics, bufferBytes });
+  const consoles = options.consoles === undefined ? null : createConsoleSockets({ ...options.consoles, clock, log });
   const local = new WeakSet<Socket>();
   const servers: Server[] = [];
   const closing = new AbortController();
@@ -89,12 +93,14 @@ export function createApi(options: ApiOptions): Api {
     const { port, cert_file: certFile, key_file: keyFile } = tcp;
     const server = await listenTls({ host, port, certFile, keyFile, requestTimeoutMs }, app);
     servers.push(server);
+    consoles?.serve(server);
     const bound = (server.address() as AddressInfo).port;
     return `https://${host.includes(':') ? `[${host}]` : host}:${bound}`;
   }
 
   async function close(drainMs: number): Promise<void> {
     closing.abort();
+    consoles?.close();
     const last = servers.splice(0).map((server) => closed(server));
     events.close();
     if (last.length === 0) return;
@@ -116,6 +122,7 @@ export function createApi(options: ApiOptions): Api {
         const onConnection = (socket: Socket): void => void local.add(socket);
         const server = await listenUnix(config.socket, mode, { requestTimeoutMs, onConnection }, app);
         servers.push(server);
+        consoles?.serve(server);
         const url = config.tcp === undefined ? null : await listenTcp(config.tcp);
         return { socket: config.socket, url };
       } catch (error) {

@@ -25,6 +25,9 @@ function operationId({ params }: RequestContext): string {
 
 const ok = (body: unknown): Reply => ({ status: 200, body });
 
+/** All that is kept of a console. */
+const consoleLogBytes = 1_048_576;
+
 /** `GET /v1/node`. */
 export const getNode = ({ service }: RequestContext): Reply => ok(service.nodeStatus());
 
@@ -61,6 +64,13 @@ export async function openConsole({ service, params, body }: RequestContext): Pr
   const reference = 'rpc.json#/properties/get_instance_console/properties/args';
   const checked = validate<Args<'get_instance_console'>>(reference, { ...body, ...params }, 'get_instance_console');
   return ok(await service.getConsole(checked));
+}
+
+/** `GET /v1/instances/{uuid}/console/log`. */
+export async function getConsoleLog({ service, params, query }: RequestContext): Promise<Reply> {
+  const bytes = typeof query.bytes === 'number' ? query.bytes : consoleLogBytes;
+  const log = await service.consoleLog(params.uuid ?? '', Math.min(bytes, consoleLogBytes));
+  return { status: 200, headers: { 'content-type': 'text/plain; charset=utf-8' }, text: log.toString('utf8') };
 }
 
 /** `GET /v1/operations`. */

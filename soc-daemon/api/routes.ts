@@ -189,6 +189,15 @@ export const routes: readonly Route[] = [
     method: 'post',
     body: consoleBody,
   },
+  {
+    ...read(`${one}/console/log`, 'get_console_log', '', handlers.getConsoleLog, {
+      tag: 'instances',
+      summary: 'The last of what the serial console showed, at most a megabyte.',
+      parameters: [{ name: 'bytes', in: 'query', type: 'integer', description: 'How much of its end.' }],
+    }),
+    produces: 'text/plain',
+    replies: { 200: { description: 'What it showed, as it came.' } },
+  },
   read('/v1/operations', 'list_operations', answerOf('list_operations'), handlers.listOperations, {
     tag: 'operations',
     summary: 'The operations, by pages.',

@@ -24,6 +24,8 @@ export interface Client {
   ask(method: string, path: string, body?: unknown): Promise<unknown>;
   /** A request whose answer may be an error status with a body of its own. */
   askAny(method: string, path: string): Promise<{ readonly status: number; readonly body: unknown }>;
+  /** An answer that is text. @throws CliError, as `ask`. */
+  text(path: string): Promise<Buffer>;
   /** The node's events, until the connection ends or the signal says so. */
   events(signal?: AbortSignal): AsyncGenerator<StreamEvent>;
 }
@@ -59,7 +61,7 @@ export function createClient(target: Target): Client {
 
   async function askAny(method: string, path: string, body?: unknown) {
     const response = await open(method, path, {}, body);
-    const text = await read(response, where);
+    const text = (await read(response, where)).toString();
     return { status: response.statusCode ?? 0, body: parse(text, where) };
   }
 
@@ -70,11 +72,17 @@ export function createClient(target: Target): Client {
       if (answer.status >= 400) throw problemError(answer.status, answer.body);
       return answer.body;
     },
+    text: async (path) => {
+      const response = await open('GET', path, { headers: { accept: 'text/plain, application/problem+json' } });
+      const bytes = await read(response, where);
+      if (response.statusCode !== 200) throw problemError(response.statusCode ?? 0, parse(bytes.toString(), where));
+      return bytes;
+    },
     events: async function* (signal) {
       const extra = { headers: { accept: 'text/event-stream' }, ...(signal === undefined ? {} : { signal }) };
       const response = await open('GET', '/v1/events', extra);
       if (response.statusCode !== 200)
-        throw problemError(response.statusCode ?? 0, parse(await read(response, where), where));
+        throw problemError(response.statusCode ?? 0, parse((await read(response, where)).toString(), where));
       response.setEncoding('utf8');
       let rest = '';
       for await (const chunk of response) {
@@ -112,14 +120,14 @@ function file(path: string): Buffer {
   }
 }
 
-async function read(response: IncomingMessage, where: string): Promise<string> {
+async function read(response: IncomingMessage, where: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   try {
     for await (const chunk of response) chunks.push(chunk as Buffer);
   } catch (cause) {
     throw new CliError(exitCode.notReachable, `the connection to ${where} broke`, cause);
   }
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }
 
 function parse(text: string, where: string): unknown {

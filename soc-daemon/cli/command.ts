@@ -1,4 +1,5 @@
-import type { Client } from './client.ts';
+import type { Client, Target } from './client.ts';
+import type { Terminal } from './console.ts';
 import type { ExitCode } from './exit-code.ts';
 import type { Format, Row } from './output.ts';
 
@@ -28,6 +29,11 @@ export interface Context {
   showThing(thing: Row, shown?: Row): void;
   /** A line of progress on stderr; overwritten on a terminal. */
   progress(line: string): void;
+  /** A line for people, on stderr. */
+  note(text: string): void;
+  /** Where the node is. */
+  readonly target: Target;
+  readonly terminal: Terminal;
   /** Ends when the user interrupts. */
   readonly signal: AbortSignal;
 }

@@ -5,6 +5,7 @@ import type { Operation } from '../../schemas/generated/operation.ts';
 import type { Maintenance, Readiness } from '../../schemas/generated/rest.ts';
 import { buildOptions, buildRequest, networkEntry, volumeEntry } from './build-request.ts';
 import type { Command, Context, Option } from './command.ts';
+import { openConsole, showConsoleLog } from './console.ts';
 import { CliError, type ExitCode, exitCode, usage } from './exit-code.ts';
 import { change, follow, progressLine } from './follow.ts';
 import { cell } from './output.ts';
@@ -198,6 +199,19 @@ export const commands: readonly Command[] = [
     options: [noWait],
     help: 'takes an instance away',
     run: async (context) => await change(context, 'DELETE', await instancePath(context)),
+  },
+  {
+    words: ['console'],
+    args: ['instance'],
+    options: [{ name: 'take', help: 'take over from whoever writes' }],
+    help: 'opens its serial console; Ctrl-] leaves',
+    run: openConsole,
+  },
+  {
+    words: ['instance', 'console-log'],
+    args: ['instance'],
+    help: 'shows the last of its console',
+    run: showConsoleLog,
   },
   onInstance('start', 'powers it on', [], () => undefined),
   onInstance('stop', 'powers it off', [stopTimeout], (context) => {

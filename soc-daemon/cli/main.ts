@@ -10,4 +10,18 @@ process.exitCode = await run(process.argv.slice(2), {
   stderr: (text) => void process.stderr.write(text),
   terminal: process.stderr.isTTY,
   signal: stop.signal,
+  console: {
+    onInput(listener, onEnd) {
+      process.stdin.on('data', listener);
+      process.stdin.once('end', onEnd);
+      return () => {
+        process.stdin.off('data', listener);
+        process.stdin.pause();
+      };
+    },
+    write: (bytes) => void process.stdout.write(bytes),
+    raw: (on) => {
+      if (process.stdin.isTTY) process.stdin.setRawMode(on);
+    },
+  },
 });

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createClient } from './client.ts';
 import type { Command, Context } from './command.ts';
 import { commands } from './commands.ts';
+import type { Terminal } from './console.ts';
 import { CliError, type ExitCode, exitCode } from './exit-code.ts';
 import { bashCompletion, helpText } from './help.ts';
 import { card, document, type Format, table } from './output.ts';
@@ -15,6 +16,8 @@ export interface Surroundings {
   /** Whether stderr is a terminal, where a line may be overwritten. */
   readonly terminal: boolean;
   readonly signal: AbortSignal;
+  /** What `console` talks to. */
+  readonly console: Terminal;
 }
 
 const DEFAULT_SOCKET = '/run/dpu-compute/rest.sock';
@@ -89,13 +92,20 @@ function contextOf(
   const url = option('url');
   const tokenFile = option('token-file');
   const ca = option('ca');
+  const target = {
+    socket: option('socket') ?? around.env.DPUCTL_SOCKET ?? DEFAULT_SOCKET,
+    ...(url === undefined ? {} : { url }),
+    ...(tokenFile === undefined ? {} : { tokenFile }),
+    ...(ca === undefined ? {} : { ca }),
+  };
   return {
-    client: createClient({
-      socket: option('socket') ?? around.env.DPUCTL_SOCKET ?? DEFAULT_SOCKET,
-      ...(url === undefined ? {} : { url }),
-      ...(tokenFile === undefined ? {} : { tokenFile }),
-      ...(ca === undefined ? {} : { ca }),
-    }),
+    client: createClient(target),
+    target,
+    terminal: around.console,
+    note: (text) => {
+      endLine();
+      around.stderr(`${text}\r\n`);
+    },
     args,
     option,
     options: (name) => options.get(name) ?? [],

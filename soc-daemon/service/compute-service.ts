@@ -11,6 +11,7 @@ import type { Operation } from '../../schemas/generated/operation.ts';
 import { type AcceptParts, kindOfMethod, type Resolved, resolveBuild, resolveChange } from './accept.ts';
 import type { EventFeed } from './events.ts';
 import type { NodeMonitor } from './node-monitor.ts';
+import type { OneTimeTokens } from './one-time-tokens.ts';
 import { operationView } from './views.ts';
 
 /** What the use cases work with. */
@@ -21,6 +22,17 @@ export interface ComputeServiceParts extends Omit<AcceptParts, 'nodeType' | 'inv
   readonly events: EventFeed;
   /** What is on the card that is not ours, as last seen. */
   readonly foreignFunctions: () => readonly FunctionState[];
+  /** null: the host has no console that could be reached. */
+  readonly consoles: ConsoleAccess | null;
+}
+
+/** The way to an instance's console. */
+export interface ConsoleAccess {
+  readonly tokens: OneTimeTokens<InstanceId>;
+  /** Where a token is redeemed: the address of a WebSocket. */
+  url(token: string): string;
+  /** The last of what it showed. */
+  history(instance: InstanceId, bytes: number): Promise<Buffer>;
 }
 
 const defaultLimit = 100;
@@ -193,11 +205,23 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
       await engine.retry(record.id);
       return operationView(operationOf(id));
     },
-    async getConsole({ uuid }) {
-      if (!store.getInstance(asId<InstanceId>(uuid))) {
-        throw new DpuError('not_found', 'instance does not exist', { field: 'uuid' });
+    async getConsole({ uuid, type }) {
+      const instance = asId<InstanceId>(uuid);
+      const record = store.getInstance(instance);
+      if (!record) throw new DpuError('not_found', 'instance does not exist', { field: 'uuid' });
+      if (type !== 'serial' || !parts.consoles) {
+        throw new DpuError('unsupported', `this ${driver.nodeType} node has no ${type} console`, { field: 'type' });
       }
-      throw new DpuError('unsupported', `this ${driver.nodeType} node has no console yet`);
+      if (!record.claimed) throw new DpuError('bad_state', 'the instance does not have the host');
+      const { token, expiresAtMs } = parts.consoles.tokens.issue(instance);
+      const url = parts.consoles.url(token);
+      return { type, url, token, expires_at: new Date(expiresAtMs).toISOString() };
+    },
+    async consoleLog(uuid, bytes) {
+      const instance = asId<InstanceId>(uuid);
+      if (!store.getInstance(instance)) throw new DpuError('not_found', 'instance does not exist', { field: 'uuid' });
+      if (!parts.consoles) throw new DpuError('unsupported', `this ${driver.nodeType} node has no serial console`);
+      return await parts.consoles.history(instance, bytes);
     },
     listFunctions() {
       const ours = store.functions().map(

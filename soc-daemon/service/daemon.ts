@@ -8,7 +8,9 @@ import type { Log } from '../../core/ports/log.ts';
 import type { NodeIdentity, NodeStore } from '../../core/ports/node-store.ts';
 import type { PlatformAdapter } from '../../core/ports/platform-adapter.ts';
 import type { Random } from '../../core/ports/random.ts';
-import { createComputeService } from './compute-service.ts';
+import type { InstanceId } from '../../core/units.ts';
+import { type ConsoleAccess, createComputeService } from './compute-service.ts';
+import type { ConsoleHub } from './console-hub.ts';
 import { createEventFeed } from './events.ts';
 import type { CatalogueFlavor } from './flavors.ts';
 import { createNodeMonitor } from './node-monitor.ts';
@@ -37,6 +39,8 @@ export interface DaemonParts {
   readonly clockSynchronised: () => Promise<boolean | null>;
   /** Tells when a peer came back and may have forgotten what is ours; answers how to stop listening. */
   readonly onPeerRestart: (listener: () => void) => () => void;
+  /** The host's console, shared and logged; null where it has none. */
+  readonly consoles: (ConsoleAccess & { readonly hub: ConsoleHub }) | null;
   /** Ways in from platforms, made with the use cases. */
   readonly adapters: (service: ComputeService) => readonly PlatformAdapter[];
   /** The store or the journal failed: nothing may go on. */
@@ -108,11 +112,23 @@ export function createDaemon(parts: DaemonParts): Daemon {
     networks: peers.networks,
     node: identity.uuid,
     foreignFunctions: reconciler.foreign,
+    consoles: parts.consoles,
   });
   const adapters = parts.adapters(service);
   const subscriptions: (() => void)[] = [];
   let timer: Timer | undefined;
   let stopped = false;
+
+  /** The console is the instance's that has the host; what it showed goes with the instance. */
+  function assignConsole(ended: readonly InstanceId[]): void {
+    const hub = parts.consoles?.hub;
+    if (!hub) return;
+    hub.assign(store.liveInstances().find((each) => each.claimed)?.id ?? null);
+    for (const id of ended) {
+      if (store.getInstance(id)?.state !== 'deleted') continue;
+      hub.forget(id).catch((error: unknown) => log.warn('a console log cannot be erased', { instance: id, error }));
+    }
+  }
 
   async function look(): Promise<boolean> {
     await monitor.refresh();
@@ -149,6 +165,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
             if (view) events.emit('instance', view);
           }
           if (notice.instances.length > 0) monitor.publish();
+          if (notice.instances.length > 0) assignConsole(notice.instances);
         }),
         parts.onPeerRestart(() => {
           look().catch(parts.onFatal);
@@ -156,6 +173,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
       );
       for (const operation of store.unendedOperations()) engine.submit(operation);
       await look();
+      assignConsole([]);
       schedule();
       await Promise.all(adapters.map((adapter) => adapter.start()));
       log.info('node is up', { hostname: identity.hostname, ready: service.nodeStatus().ready });
@@ -164,6 +182,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
       stopped = true;
       timer?.cancel();
       monitor.stop();
+      parts.consoles?.hub.close();
       for (const unsubscribe of subscriptions) unsubscribe();
       // side by side: an operation accepted meanwhile is journaled, and begins at the next start
       await Promise.all([

@@ -26,7 +26,7 @@ export const ZONES: Readonly<Record<string, ZoneRule>> = {
   'soc-daemon/store': { zones: base, npm: ['better-sqlite3'] },
   'soc-daemon/service': { zones: base, npm: [] },
   'soc-daemon/api': { zones: base, npm: ['express', 'ws', 'prom-client', 'pino'] },
-  'soc-daemon/cli': { zones: ['kit', 'schemas'], npm: ['yaml'] },
+  'soc-daemon/cli': { zones: ['kit', 'schemas'], npm: ['yaml', 'ws'] },
   'drivers/bm': { zones: base, npm: [] },
   'drivers/vm': { zones: base, npm: [] },
   'drivers/network': { zones: [...base, 'packages/ovsdb-client'], npm: [] },

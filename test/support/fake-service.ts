@@ -244,6 +244,7 @@ export function createFakeService(): FakeService {
       if (type === 'vnc') throw new DpuError('unsupported', 'there is no screen');
       return await Promise.resolve({ type, url: 'ws://node-1/console', token: 'once', expires_at: at });
     },
+    consoleLog: async () => await Promise.resolve(Buffer.from('login: ')),
     listFunctions: () => {
       const view: FunctionView = {
         id: 'fn-1',

@@ -89,6 +89,7 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
     ...(options.deadlines ? { deadlines: options.deadlines } : {}),
   });
   const daemon = createDaemon({
+    consoles: null,
     store,
     identity,
     driver,

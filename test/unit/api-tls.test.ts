@@ -58,5 +58,6 @@ it.each([
   const argv = ['node', '--url', fixture.address.url ?? '', '--token-file', join(directory, name), ...ca];
   const silent = (): void => undefined;
   const signal = new AbortController().signal;
-  expect(await run(argv, { env: {}, stdout: silent, stderr: silent, terminal: false, signal })).toBe(code);
+  const console = { onInput: () => silent, write: silent, raw: silent };
+  expect(await run(argv, { env: {}, stdout: silent, stderr: silent, terminal: false, signal, console })).toBe(code);
 });

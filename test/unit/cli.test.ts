@@ -15,6 +15,7 @@ async function dpuctl(...argv: readonly string[]) {
   let stderr = '';
   const code = await run(argv, {
     env: { DPUCTL_SOCKET: fixture.address.socket },
+    console: { onInput: () => () => {}, write: () => {}, raw: () => {} },
     stdout: (text) => {
       stdout += text;
     },

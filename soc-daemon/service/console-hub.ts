@@ -1,0 +1,132 @@
+import type { Duplex } from 'node:stream';
+import { toDpuError } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { ConsoleLog, ConsoleSeat, ConsoleWatcher, HostConsole } from '../../core/ports/host-console.ts';
+import type { Log } from '../../core/ports/log.ts';
+import type { InstanceId } from '../../core/units.ts';
+
+/** What the hub works with. */
+export interface ConsoleHubParts {
+  readonly console: HostConsole;
+  readonly logOf: (instance: InstanceId) => ConsoleLog;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The one console session of the host, shared: many watch, one writes, the log is kept whether or not anybody looks. */
+export interface ConsoleHub {
+  /** Whose the host is now; null: nobody's. What the one before had open is ended. */
+  assign(instance: InstanceId | null): void;
+  /** A place at the instance's console; null where the host is not this instance's. The first to come writes. */
+  join(instance: InstanceId, watcher: ConsoleWatcher): ConsoleSeat | null;
+  /** The last of what it showed. */
+  history(instance: InstanceId, bytes: number): Promise<Buffer>;
+  /** Erases what an instance's console showed. */
+  forget(instance: InstanceId): Promise<void>;
+  close(): void;
+}
+
+const firstDelayMs = 500;
+const maxDelayMs = 30_000;
+
+/** Makes the hub; it opens the console once an instance has the host. */
+export function createConsoleHub(parts: ConsoleHubParts): ConsoleHub {
+  const { clock, log } = parts;
+  let owner: { readonly instance: InstanceId; readonly log: ConsoleLog; readonly ended: AbortController } | null = null;
+  let stream: Duplex | null = null;
+  const seats = new Map<ConsoleWatcher, ConsoleSeat>();
+  let writer: ConsoleWatcher | null = null;
+
+  function setWriter(next: ConsoleWatcher | null): void {
+    if (writer === next) return;
+    const before = writer;
+    writer = next;
+    if (before !== null && seats.has(before)) before.role(false);
+    next?.role(true);
+  }
+
+  /** Keeps the session open as long as the host is the instance's. */
+  async function follow(of: NonNullable<typeof owner>): Promise<void> {
+    let delayMs = firstDelayMs;
+    let told = false;
+    while (!of.ended.signal.aborted) {
+      try {
+        const opened = await parts.console.open(of.ended.signal);
+        delayMs = firstDelayMs;
+        told = false;
+        await drain(of, opened);
+      } catch (error) {
+        if (of.ended.signal.aborted) return;
+        if (!told)
+          log.warn('the console cannot be opened; it is tried again', {
+            error: toDpuError(error, 'opening the console'),
+          });
+        told = true;
+      }
+      await clock.sleep(delayMs, of.ended.signal).catch(() => {});
+      delayMs = Math.min(delayMs * 2, maxDelayMs);
+    }
+  }
+
+  async function drain(of: NonNullable<typeof owner>, opened: Duplex): Promise<void> {
+    const over = Promise.withResolvers<void>();
+    const stop = (): void => void opened.destroy();
+    of.ended.signal.addEventListener('abort', stop, { once: true });
+    opened.on('data', (bytes: Buffer) => {
+      of.log.append(bytes);
+      for (const watcher of seats.keys()) watcher.show(bytes);
+    });
+    opened.on('error', (error: Error) => log.info('the console session broke off', { error }));
+    opened.on('end', stop);
+    opened.on('close', () => over.resolve());
+    stream = opened;
+    if (of.ended.signal.aborted) stop();
+    await over.promise;
+    stream = null;
+    of.ended.signal.removeEventListener('abort', stop);
+  }
+
+  function vacate(): void {
+    owner?.ended.abort();
+    owner = null;
+    writer = null;
+    const all = [...seats.keys()];
+    seats.clear();
+    for (const watcher of all) watcher.end();
+  }
+
+  return {
+    assign(instance) {
+      if (owner?.instance === instance || (owner === null && instance === null)) return;
+      vacate();
+      if (instance === null) return;
+      owner = { instance, log: parts.logOf(instance), ended: new AbortController() };
+      void follow(owner);
+    },
+    join(instance, watcher) {
+      if (owner?.instance !== instance) return null;
+      const seat: ConsoleSeat = {
+        type(bytes) {
+          if (writer !== watcher || stream === null || stream.writableNeedDrain) return false;
+          stream.write(bytes);
+          return true;
+        },
+        take: () => {
+          if (seats.has(watcher)) setWriter(watcher);
+        },
+        leave() {
+          seats.delete(watcher);
+          if (writer === watcher) setWriter(seats.keys().next().value ?? null);
+        },
+      };
+      seats.set(watcher, seat);
+      if (writer === null) setWriter(watcher);
+      else watcher.role(false);
+      return seat;
+    },
+    history: async (instance, bytes) =>
+      await (owner?.instance === instance ? owner.log : parts.logOf(instance)).read(bytes),
+    forget: async (instance) => await parts.logOf(instance).remove(),
+    close: vacate,
+  };
+}
