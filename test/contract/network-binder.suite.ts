@@ -8,7 +8,7 @@ export interface BinderHarness {
   readonly network: NetworkBinder;
   readonly functions: readonly [Representor, Representor];
   /** Makes a port that is not ours, and says its id. */
-  plantForeign?(): PortId;
+  plantForeign?(): PortId | Promise<PortId>;
   reopen?(): Promise<NetworkBinder>;
   close(): Promise<void>;
 }
@@ -122,7 +122,7 @@ export function networkBinderContract(name: string, makeHarness: () => Promise<B
 
     it('lists what is not ours without a mark, and does not touch it', async ({ skip }) => {
       if (!harness.plantForeign) return skip('nobody else can make ports here');
-      const id = harness.plantForeign();
+      const id = await harness.plantForeign();
       const before = await network.list();
       expect(before.map((each) => each.mark)).toEqual([null]);
       await rejection(network.unbind(id), 'denied');
