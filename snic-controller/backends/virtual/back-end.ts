@@ -44,7 +44,7 @@ export async function addBackEnd(
   const path = front.kind === 'nbd' ? front.socket : join(front.dir, spec.id);
   const unserved = (cause?: unknown) =>
     new DpuError('unavailable', `nothing serves function ${spec.id} yet`, cause === undefined ? {} : { cause });
-  if (!(await isServed(path, { greets: front.kind === 'nbd', timeoutMs, clock }))) throw unserved();
+  if (!(await isServed(path, { protocol: front.kind, timeoutMs, clock }))) throw unserved();
   const server = { type: 'unix', path } as const;
   if (front.kind === 'vhost-user') {
     const data = { addr: { type: 'unix', data: { path } }, server: false, reconnect: 1 };
