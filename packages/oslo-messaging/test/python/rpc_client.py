@@ -1,28 +1,27 @@
 """Stock oslo.messaging as a client. Reads one JSON command per line, writes one JSON answer per line."""
-import importlib
 import json
 import sys
 
+import contract_conf
 import oslo_messaging
-from oslo_config import cfg
 
-conf = cfg.CONF
-conf([], project='contract')
-start = json.loads(sys.stdin.readline())
-sys.path.insert(0, start['module_path'])
+start, conf = contract_conf.begin()
 transport = oslo_messaging.get_rpc_transport(
     conf, url=start['url'], allowed_remote_exmods=['contract_errors'])
 print(json.dumps({'ready': True}), flush=True)
 
 for line in sys.stdin:
     command = json.loads(line)
-    target = oslo_messaging.Target(exchange=start['exchange'], topic='compute', version='1.0')
+    target = oslo_messaging.Target(exchange=start['exchange'], topic=start.get('topic', 'compute'), version='1.0')
     client = oslo_messaging.RPCClient(transport, target)
     client = client.prepare(**command.get('prepare', {}))
     answer = {'id': command['id']}
     try:
-        send = getattr(client, command['kind'])
-        answer['result'] = send(command.get('context', {}), command['method'], **command.get('args', {}))
+        if command['kind'] == 'can_send_version':
+            answer['result'] = client.can_send_version(**command['args'])
+        else:
+            send = getattr(client, command['kind'])
+            answer['result'] = send(command.get('context', {}), command['method'], **command.get('args', {}))
     except Exception as error:
         answer['error'] = {
             'class': type(error).__name__,

@@ -3,16 +3,14 @@ import json
 import sys
 import threading
 
+import contract_conf
 import oslo_messaging
-from oslo_config import cfg
 
-conf = cfg.CONF
-conf([], project='contract')
-start = json.loads(sys.stdin.readline())
-sys.path.insert(0, start['module_path'])
+start, conf = contract_conf.begin()
 import contract_errors  # noqa: E402
 
 release = threading.Event()
+notes = []
 
 
 out = threading.Lock()
@@ -33,7 +31,11 @@ class Endpoint:
         pass
 
     def note(self, ctxt, text):
+        notes.append(text)
         say(noted=text)
+
+    def count(self, ctxt, text):
+        return notes.count(text)
 
     def fail(self, ctxt):
         raise contract_errors.NotFound('no such thing', code=404)
@@ -52,7 +54,7 @@ class Named:
 
 
 transport = oslo_messaging.get_rpc_transport(conf, url=start['url'])
-target = oslo_messaging.Target(exchange=start['exchange'], topic='platform', server=start['server'])
+target = oslo_messaging.Target(exchange=start['exchange'], topic=start.get('topic', 'platform'), server=start['server'])
 server = oslo_messaging.get_rpc_server(transport, target, [Endpoint(), Named()], executor='threading')
 server.start()
 say(ready=True)
