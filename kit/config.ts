@@ -29,10 +29,14 @@ export interface LoadedConfig {
   readonly retention: Required<Part<'retention'>>;
   readonly catalogue: {
     readonly flavors: NonNullable<Part<'catalogue'>['flavors']>;
-    readonly subnets: Readonly<Record<string, WithDefaults<Subnet, 'gateway' | 'pool'>>>;
+    readonly subnets: Readonly<
+      Record<string, WithDefaults<Subnet, 'gateway' | 'pool' | 'vlan' | 'trunks' | 'mtu' | 'dns'>>
+    >;
   };
   readonly functions: Required<Part<'functions'>>;
-  readonly network: Required<Part<'network'>>;
+  readonly network: WithDefaults<Omit<Part<'network'>, 'local'>, 'tls' | 'run_dir'> & {
+    readonly local: WithDefaults<NonNullable<Part<'network'>['local']>, 'netns'>;
+  };
   readonly storage: Required<Part<'storage'>>;
   readonly host: Required<Part<'host'>>;
   readonly sim: WithDefaults<Part<'sim'>, 'world_file'>;
@@ -111,7 +115,7 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
   const base = dirname(file);
   const absolute = (path: string): string => resolve(base, path);
   const state_dir = absolute(config.state_dir);
-  const { amqp, rest, store, sim } = config as Required<SocDaemonConfig>;
+  const { amqp, rest, store, sim, network } = config as Required<SocDaemonConfig>;
   return {
     ...(config as Required<SocDaemonConfig>),
     file,
@@ -133,6 +137,20 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
               cert_file: absolute(rest.tcp.cert_file),
               key_file: absolute(rest.tcp.key_file),
               token_file: absolute(rest.tcp.token_file),
+            },
+          }
+        : {}),
+    },
+    network: {
+      ...network,
+      ...(network.run_dir === undefined ? {} : { run_dir: absolute(network.run_dir) }),
+      ...(network.ovsdb?.startsWith('unix:') ? { ovsdb: `unix:${absolute(network.ovsdb.slice(5))}` } : {}),
+      ...(network.tls
+        ? {
+            tls: {
+              cert_file: absolute(network.tls.cert_file),
+              key_file: absolute(network.tls.key_file),
+              ca_file: absolute(network.tls.ca_file),
             },
           }
         : {}),

@@ -9,6 +9,8 @@ import type { Random } from '../core/ports/random.ts';
 import type { SnicController } from '../core/ports/snic-controller.ts';
 import type { StorageTarget } from '../core/ports/storage-target.ts';
 import type { VolumeService } from '../core/ports/volume-service.ts';
+import type { NodeId } from '../core/units.ts';
+import { openOvsNetwork } from '../drivers/network/open.ts';
 import { sqliteWorldStore } from '../drivers/sim/sqlite-world-store.ts';
 import { createSimWorld, type SimWorld } from '../drivers/sim/world.ts';
 import type { LoadedConfig } from '../kit/config.ts';
@@ -16,7 +18,8 @@ import type { LoadedConfig } from '../kit/config.ts';
 /** All that the daemon drives. */
 export interface Peers {
   readonly snic: SnicController;
-  readonly binder: NetworkBinder;
+  /** The switch, for the node whose marks it shall carry; once. */
+  openNetwork(node: NodeId): NetworkBinder;
   readonly storage: StorageTarget;
   readonly volumes: VolumeService;
   readonly power: PowerController;
@@ -71,7 +74,7 @@ export function openPeers(parts: Pick<PeerContext, 'config' | 'clock' | 'random'
   };
   return {
     snic: openSnic(context),
-    binder: openNetwork(context),
+    openNetwork: (node) => openNetwork(context, node),
     ...openStorage(context),
     ...openHost(context),
     onPeerRestart(listener) {
@@ -101,11 +104,17 @@ function openSnic(context: PeerContext): SnicController {
   }
 }
 
-function openNetwork(context: PeerContext): NetworkBinder {
-  const { network } = context.config;
-  switch (network.kind) {
+function openNetwork(context: PeerContext, node: NodeId): NetworkBinder {
+  const { config, clock, log, restarted } = context;
+  switch (config.network.kind) {
     case 'sim':
       return context.sim().network;
+    case 'ovs': {
+      const { network, catalogue } = config;
+      const opened = openOvsNetwork({ network, subnets: catalogue.subnets, node, clock, log, restarted });
+      context.onClose(() => opened.close());
+      return opened;
+    }
   }
 }
 

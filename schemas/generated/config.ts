@@ -219,6 +219,26 @@ export interface SocDaemonConfig {
          * First three bytes of the MACs that are made.
          */
         mac_prefix?: string;
+        /**
+         * VLAN of the provider network; instances see untagged frames.
+         */
+        vlan?: number;
+        /**
+         * VLANs that instances may use themselves, tagged.
+         *
+         * @maxItems 4094
+         */
+        trunks?: number[];
+        /**
+         * MTU of the ports, told to instances by DHCP too.
+         */
+        mtu?: number;
+        /**
+         * Name servers that DHCP tells, IPv4.
+         *
+         * @maxItems 3
+         */
+        dns?: [] | [string] | [string, string] | [string, string, string];
       };
     };
   };
@@ -236,9 +256,106 @@ export interface SocDaemonConfig {
    */
   network?: {
     /**
-     * `sim`: the simulated switch.
+     * `sim`: the simulated switch. `ovs`: Open vSwitch.
      */
-    kind?: 'sim';
+    kind?: 'sim' | 'ovs';
+    /**
+     * The Open vSwitch database: `unix:PATH`, `tcp:HOST:PORT`, `ssl:HOST:PORT`.
+     */
+    ovsdb?: string;
+    /**
+     * For an address that begins with `ssl:`.
+     */
+    tls?: {
+      /**
+       * PEM: our certificate.
+       */
+      cert_file: string;
+      /**
+       * PEM, mode 0600.
+       */
+      key_file: string;
+      /**
+       * PEM: who signs the database's certificate.
+       */
+      ca_file: string;
+    };
+    /**
+     * The integration bridge; it exists already.
+     */
+    bridge?: string;
+    /**
+     * Folder of OVS' management sockets. Default: that of the database's socket.
+     */
+    run_dir?: string;
+    /**
+     * Whose the bridge's flows are. `controller`: ovn-controller's or another's; no flow of ours is ever written, limits are refused.
+     */
+    flows?: 'ours' | 'controller';
+    /**
+     * A port is good only once ovn-controller has set `ovn-installed`.
+     */
+    wait_ovn_installed?: boolean;
+    /**
+     * Instances send with their own MAC and addresses only. With `flows: ours`.
+     */
+    anti_spoof?: boolean;
+    /**
+     * Find representors by devlink's attributes and not by their name.
+     */
+    devlink?: boolean;
+    /**
+     * How long the switch, and OVN where it is waited for, have to take a port, in seconds.
+     */
+    bind_timeout_s?: number;
+    /**
+     * Tunnels to other switches; those of ours that are not listed are removed.
+     *
+     * @maxItems 1000
+     */
+    tunnels?: {
+      /**
+       * Name of its port.
+       */
+      name: string;
+      /**
+       * Encapsulation.
+       */
+      kind: 'vxlan' | 'geneve';
+      /**
+       * Address of the other end.
+       */
+      remote: string;
+      /**
+       * Our address; the routing table chooses unless told.
+       */
+      local?: string;
+      /**
+       * Number of the network on the wire (VNI).
+       */
+      key: number;
+      /**
+       * Checksum in the outer UDP header; OVS' own default unless told.
+       */
+      checksum?: boolean;
+    }[];
+    /**
+     * Networks without Neutron.
+     */
+    local?: {
+      /**
+       * Answer DHCP and metadata of the catalogue's subnets on this SoC. Needs root and `flows: ours`.
+       */
+      enabled?: boolean;
+      /**
+       * Network namespace that Open vSwitch runs in. Default: the daemon's own.
+       */
+      netns?: string;
+      /**
+       * Life of a DHCP lease, in seconds.
+       */
+      lease_s?: number;
+    };
   };
   /**
    * What serves volumes to functions, and where volumes come from.
