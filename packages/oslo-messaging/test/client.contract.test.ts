@@ -4,11 +4,29 @@ import {
   createRpcClient,
   createTransport,
   MessagingTimeout,
+  RemoteError,
   type RpcClient,
   type Transport,
   UnroutableError,
+  VersionCapError,
 } from '../src/index.ts';
-import { haveStock, type Peer, startPeer } from './support.ts';
+import { ask, haveStock, type Peer, startPeer } from './support.ts';
+
+/** What `contract_errors.NotFound` is here. */
+class NotFound extends Error {
+  readonly status: unknown;
+  constructor(remote: RemoteError) {
+    super(remote.message);
+    this.status = remote.kwargs.code;
+  }
+}
+
+class Broken extends Error {
+  constructor() {
+    super();
+    throw new Error('cannot be built');
+  }
+}
 
 describe.skipIf(!haveStock())('our client, stock oslo.messaging as the server', () => {
   let rabbit: TestRabbit;
@@ -74,6 +92,67 @@ describe.skipIf(!haveStock())('our client, stock oslo.messaging as the server', 
     await expect(client.call('echo', {}, { version: '1.9' })).rejects.toMatchObject({ rpcClass: 'UnsupportedVersion' });
   });
 
+  it.each([
+    { what: 'an allowed class', allowedModules: { contract_errors: { NotFound } }, type: NotFound },
+    { what: 'a class that is not listed', allowedModules: { contract_errors: { Other: NotFound } }, type: RemoteError },
+    { what: 'a module that is not listed', allowedModules: { errors: { NotFound } }, type: RemoteError },
+    {
+      what: 'a class that cannot be built',
+      allowedModules: { contract_errors: { NotFound: Broken } },
+      type: RemoteError,
+    },
+  ])('a failure of $what', async ({ allowedModules, type }) => {
+    const own = createRpcClient({ transport, exchange: 'dpu', topic: 'platform', version: '1.0', allowedModules });
+    const error: unknown = await own.call('fail', {}).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(type);
+    expect(error).toMatchObject(type === NotFound ? { message: 'no such thing', status: 404 } : { code: 'remote' });
+    await own.close();
+  });
+
+  it('sends nothing beyond its version cap', async () => {
+    const own = createRpcClient({ transport, exchange: 'dpu', topic: 'platform', versionCap: '1.1' });
+    for (const version of ['1.0', '1.1']) expect(await own.call('nothing', {}, { version })).toBeNull();
+    for (const version of ['1.2', '2.0']) {
+      await expect(own.call('nothing', {}, { version })).rejects.toBeInstanceOf(VersionCapError);
+      await expect(own.cast('note', { text: 'x' }, { version })).rejects.toBeInstanceOf(VersionCapError);
+    }
+    await own.close();
+  });
+
+  it('agrees with stock on what a version cap lets through', async () => {
+    const peer = await startPeer('rpc_client.py', { url: rabbit.url, exchange: 'dpu' });
+    for (const cap of ['1.0', '1.3', '2.0', '2.10', '1.3.1']) {
+      const own = createRpcClient({ transport, exchange: 'dpu', topic: 'platform', versionCap: cap });
+      for (const version of ['1.0', '1.2', '1.3', '1.3.1', '1.4', '2.0', '2.9', '2.10', '2.11', '3.0']) {
+        const prepare = { version_cap: cap };
+        const { result } = await ask(peer, { kind: 'can_send_version', args: { version }, prepare });
+        expect({ cap, version, can: own.canSendVersion(version) }).toEqual({ cap, version, can: result });
+      }
+      await own.close();
+    }
+    await peer.stop();
+  });
+
+  it('repeats a cast under its id, and the stock server runs it once', async () => {
+    for (const _ of [1, 2, 3])
+      await client.cast('note', { text: 'once' }, { uniqueId: 'f'.repeat(32), mandatory: true });
+    await server.line('noted', 'once');
+    await client.cast('note', { text: 'after' });
+    await server.line('noted', 'after');
+    expect(await client.call('count', { text: 'once' })).toBe(1);
+  });
+
+  it('gets the answer of a stock server that is stopped meanwhile', async () => {
+    const other = await startPeer('rpc_server.py', { url: rabbit.url, exchange: 'dpu', server: 's2' });
+    const slow = client.call('wait', {}, { server: 's2' });
+    await other.line('waiting');
+    other.write('stop');
+    await other.line('stopping');
+    other.write('release');
+    expect(await slow).toBe('released');
+    await other.stop();
+  });
+
   it('waits as long as heartbeats come, and drops an answer that comes after a time-out', async () => {
     await expect(client.call('wait', {}, { timeoutMs: 200 })).rejects.toBeInstanceOf(MessagingTimeout);
     await server.line('waiting');
@@ -83,6 +162,15 @@ describe.skipIf(!haveStock())('our client, stock oslo.messaging as the server', 
     expect(await slow).toBe('released');
     clearTimeout(timer);
     expect(await client.call('nothing', {})).toBeNull();
+  });
+
+  it('ends a call whose server died when its heartbeats stay away', async () => {
+    const other = await startPeer('rpc_server.py', { url: rabbit.url, exchange: 'dpu', server: 's3' });
+    const call = client.call('wait', {}, { server: 's3', callMonitorTimeoutSec: 1, timeoutMs: 3_600_000 });
+    const outcome = call.catch((error: unknown) => error);
+    await other.line('waiting');
+    await other.stop();
+    expect(await outcome).toBeInstanceOf(MessagingTimeout);
   });
 
   it('fails a call in order when its signal aborts', async () => {

@@ -209,7 +209,7 @@ describe.skipIf(!haveStock())('notifications with stock oslo.messaging', () => {
     await channel.bindQueue(queue, 'guard', 'guard.info');
     await channel.consume(queue, (message) => {
       if (message === null || message.fields.redelivered) return;
-      channel.cancel(message.fields.consumerTag);
+      void channel.cancel(message.fields.consumerTag);
       channel.publish('guard', 'guard.info', Buffer.from('nonsense'));
       channel.publish('guard', 'guard.info', message.content); // what stock sent, once more
     });

@@ -1,3 +1,4 @@
+import { connect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startRabbit, type TestRabbit } from '../../../test/support/rabbitmq.ts';
 import {
@@ -134,6 +135,113 @@ describe.skipIf(!haveStock())('our server, stock oslo.messaging as the client', 
     expect((await ask(client, { method: 'echo', prepare })).error).toMatchObject({ exc_type: 'UnsupportedVersion' });
   });
 
+  it('a caller who does not allow the module sees a RemoteError', async () => {
+    const strict = await startPeer('rpc_client.py', { url: rabbit.url, exchange: 'dpu', allowed: [] });
+    const { error } = await ask(strict, { method: 'notFound' });
+    expect(error).toMatchObject({ class: 'RemoteError', exc_type: 'NotFound' });
+    await strict.stop();
+  });
+
+  it.each([
+    ['1.0', undefined],
+    ['1.3', undefined],
+    ['1.4', 'UnsupportedVersion'],
+    ['2.0', 'UnsupportedVersion'],
+  ])('negotiates version %s with a stock client: %s', async (version, failure) => {
+    const { error } = await ask(client, { method: 'nothing', prepare: { version } });
+    expect(error?.exc_type).toBe(failure);
+  });
+
+  it('a stock client with a version cap keeps to it by itself', async () => {
+    const prepare = { version: '1.3', version_cap: '1.2' };
+    expect((await ask(client, { method: 'nothing', prepare })).error).toMatchObject({ class: 'RPCVersionCapError' });
+    expect(await ask(client, { method: 'nothing', prepare: { ...prepare, version: '1.2' } })).toMatchObject({
+      result: null,
+    });
+  });
+
+  it('a namespace keeps its methods to itself', async () => {
+    const nobody = await ask(client, { method: 'ping', args: { arg: 1 } });
+    expect(nobody.error).toMatchObject({ exc_type: 'NoSuchMethod' });
+    const elsewhere = await ask(client, { method: 'nothing', prepare: { namespace: 'baseapi' } });
+    expect(elsewhere.error).toMatchObject({ exc_type: 'NoSuchMethod' });
+    const none = await ask(client, { method: 'nothing', prepare: { namespace: 'nothing here' } });
+    expect(none.error).toMatchObject({ exc_type: 'UnsupportedVersion' });
+  });
+
+  it('runs once what stock sent and the broker delivered again', async () => {
+    const raw = await connect(rabbit.url.replace('rabbit://', 'amqp://'));
+    const channel = await raw.createChannel();
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    await channel.bindQueue(queue, 'dpu', 'compute.h1');
+    const copied = gate<Buffer>();
+    await channel.consume(queue, (message) => message !== null && copied.resolve(message.content));
+    contexts = [];
+    const echo = (n: number) => ask(client, { method: 'echo', args: { n }, prepare: { server: 'h1' } });
+    await echo(1);
+    channel.publish('dpu', 'compute.h1', await copied.promise);
+    await echo(2);
+    expect(contexts.length).toBe(2);
+    await raw.close();
+  });
+
+  it.each([
+    { what: 'answers the call in flight', drainMs: 20_000 },
+    { what: 'leaves the call in flight to the next server', drainMs: 1 },
+  ])('drains at stop: $what', async ({ drainMs }) => {
+    const begun = gate();
+    const finish = gate();
+    const start = (name: string, answer: () => Promise<unknown>) =>
+      createRpcServer({
+        ...{ transport, exchange: 'dpu', topic: 'compute', server: 'drained' },
+        endpoints: [{ version: '1.0', methods: { slow: async () => await answer().then(() => name) } }],
+      });
+    const first = start('first', () => {
+      begun.resolve();
+      return finish.promise;
+    });
+    await first.ready();
+    const asked = ask(client, { method: 'slow', prepare: { server: 'drained', timeout: 50 } });
+    await begun.promise;
+    const stopped = first.stop({ drainMs });
+    if (drainMs > 1) finish.resolve();
+    await stopped;
+    const second = start('second', () => Promise.resolve());
+    expect(await asked).toMatchObject({ result: drainMs > 1 ? 'first' : 'second' });
+    await second.stop();
+    finish.resolve();
+  });
+
+  it('takes no new call while it drains', async () => {
+    const served: unknown[] = [];
+    const begun = gate();
+    const finish = gate();
+    const own = { transport, exchange: 'dpu', topic: 'compute', server: 'closing' } as const;
+    const slow = async ({ n }: Readonly<Record<string, unknown>>) => {
+      served.push(n);
+      begun.resolve();
+      await finish.promise;
+    };
+    const first = createRpcServer({ ...own, endpoints: [{ version: '1.0', methods: { slow } }] });
+    await first.ready();
+    const prepare = { server: 'closing', timeout: 50 };
+    const asked = ask(client, { method: 'slow', args: { n: 1 }, prepare });
+    await begun.promise;
+    const stopped = first.stop({ drainMs: 20_000 });
+    const other = await startPeer('rpc_client.py', { url: rabbit.url, exchange: 'dpu' });
+    await ask(other, { kind: 'cast', method: 'slow', args: { n: 2 }, prepare: { server: 'closing' } });
+    finish.resolve();
+    await stopped;
+    expect(await asked).toMatchObject({ result: null });
+    expect(served).toEqual([1]);
+    const next = gate<unknown>();
+    const take = async ({ n }: Readonly<Record<string, unknown>>) => next.resolve(n);
+    const second = createRpcServer({ ...own, endpoints: [{ version: '1.0', methods: { slow: take } }] });
+    expect(await next.promise).toBe(2);
+    await second.stop();
+    await other.stop();
+  });
+
   it('keeps a slow call alive by heartbeats, longer than the call-monitor time', async () => {
     hold = gate();
     held = gate();
@@ -143,6 +251,24 @@ describe.skipIf(!haveStock())('our server, stock oslo.messaging as the client', 
     const timer = setTimeout(() => hold.resolve(), 5000);
     expect(await asked).toMatchObject({ result: 'waited' });
     clearTimeout(timer);
+  });
+
+  it('a stock client gives up a call whose server died, when its heartbeats stay away', async () => {
+    const begun = gate();
+    const own = createTransport({ url: rabbit.url });
+    const slow = async () => {
+      begun.resolve();
+      return await new Promise(() => {});
+    };
+    const endpoints = [{ version: '1.0', methods: { slow } }];
+    const dying = createRpcServer({ transport: own, exchange: 'dpu', topic: 'compute', server: 'dying', endpoints });
+    await dying.ready();
+    const prepare = { server: 'dying', call_monitor_timeout: 1, timeout: 3600 };
+    const asked = ask(client, { method: 'slow', prepare });
+    await begun.promise;
+    await own.close();
+    expect((await asked).error).toMatchObject({ class: 'MessagingTimeout' });
+    await dying.stop({ drainMs: 1 });
   });
 
   it('goes on after a broker restart that lost every queue', async () => {

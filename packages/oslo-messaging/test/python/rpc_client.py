@@ -7,7 +7,7 @@ import oslo_messaging
 
 start, conf = contract_conf.begin()
 transport = oslo_messaging.get_rpc_transport(
-    conf, url=start['url'], allowed_remote_exmods=['contract_errors'])
+    conf, url=start['url'], allowed_remote_exmods=start.get('allowed', ['contract_errors']))
 print(json.dumps({'ready': True}), flush=True)
 
 for line in sys.stdin:

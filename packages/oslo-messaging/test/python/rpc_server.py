@@ -58,8 +58,23 @@ target = oslo_messaging.Target(exchange=start['exchange'], topic=start.get('topi
 server = oslo_messaging.get_rpc_server(transport, target, [Endpoint(), Named()], executor='threading')
 server.start()
 say(ready=True)
+stopping = None
+
+
+def stop():
+    """Takes nothing more and waits for what runs."""
+    server.stop()
+    say(stopping=True)
+    server.wait()
+
+
 for line in sys.stdin:
     if line.strip() == 'release':
         release.set()
-server.stop()
-server.wait()
+    elif line.strip() == 'stop':
+        stopping = threading.Thread(target=stop)
+        stopping.start()
+if stopping is None:
+    stop()
+else:
+    stopping.join()
