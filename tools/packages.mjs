@@ -1,5 +1,7 @@
 /** The Debian packages of this repository's commands. */
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fetchGuestKernel, hasGuestKernel } from './guest-kernel.mjs';
 
 /**
  * The Debian packages that the commands of this repository use, each with its reason: the one place where they are named.
@@ -35,12 +37,35 @@ export const APT_PACKAGES = [
   { name: 'qemu-system-x86', why: 'the real peer of qmp-client', for: ['test'] },
   { name: 'qemu-utils', why: 'qemu-img and qemu-storage-daemon, a peer of qmp-client', for: ['test'] },
   { name: 'python3-sushy', why: 'a stock Redfish client that must see what redfish-client sees', for: ['test'] },
+  { name: 'busybox-static', why: "the programs of the virtual DPU's small guest", for: ['demo', 'test'] },
+  { name: 'syslinux', why: 'boot loader of guest images', for: ['demo', 'test'] },
+  { name: 'syslinux-common', why: 'its master boot record', for: ['demo', 'test'] },
+  { name: 'dosfstools', why: 'the boot partition of guest images', for: ['demo', 'test'] },
+  { name: 'mtools', why: 'puts files into it without a mount', for: ['demo', 'test'] },
+  { name: 'fdisk', why: 'sfdisk, the partition table of guest images', for: ['demo', 'test'] },
+  { name: 'xorriso', why: 'makes config drives', for: ['demo', 'test'] },
   { name: 'openssl', why: 'makes the throw-away certificates of the TLS tests', for: ['test'] },
 ];
 
 /** The names of the packages that a command (`demo` or `test`) uses. */
 export function packagesFor(command) {
   return APT_PACKAGES.filter((entry) => entry.for.includes(command)).map((entry) => entry.name);
+}
+
+/** What is downloaded once and not installed; afterwards nothing is fetched. `has` and `fetch` take the repository's cache directory. */
+export const DOWNLOADS = [
+  {
+    name: 'guest kernel',
+    why: "Debian's cloud kernel (27 MB) for the virtual DPU's guests, kept in .cache/guest and not installed",
+    for: ['demo', 'test'],
+    has: (cache) => hasGuestKernel(join(cache, 'guest')),
+    fetch: (cache) => fetchGuestKernel(join(cache, 'guest')),
+  },
+];
+
+/** The downloads that a command (`demo` or `test`) uses. */
+export function downloadsFor(command) {
+  return DOWNLOADS.filter((entry) => entry.for.includes(command));
 }
 
 /** The services that these packages bring and that systemd, where it runs, starts at the next boot. */

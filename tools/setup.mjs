@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { hasApt, installPackages, missingPackages, rootAccess } from './apt.mjs';
 import { withLock } from './lock.mjs';
 import { bundledNode, bundledNodeVersion, NODE_MAJOR, npmCi, npmDifference } from './npm-packages.mjs';
-import { enabledServices, packagesFor, reasonFor } from './packages.mjs';
+import { downloadsFor, enabledServices, packagesFor, reasonFor } from './packages.mjs';
 import { needsRestore } from './policy-rc.mjs';
 
 /** The repository's root. */
@@ -21,10 +21,10 @@ export class SetupError extends Error {}
 
 /**
  * Brings npm packages and the Debian packages `need` and `optional`. Resolves with the Node 24 to run things with, the
- * environment for it, and the optional packages that could not be had.
+ * environment for it, and the optional packages and `downloads` that could not be had.
  * @throws SetupError where something needed is missing and cannot be installed.
  */
-export async function setup({ need = [], optional = [], say = sayLine } = {}) {
+export async function setup({ need = [], optional = [], downloads = [], say = sayLine } = {}) {
   checkSystemNode();
   await setupNpm(say);
   const missing = await setupApt([...need, ...optional], say);
@@ -34,6 +34,7 @@ export async function setup({ need = [], optional = [], say = sayLine } = {}) {
       `cannot go on without ${stopping.join(', ')}. What needs no Debian package still runs: npm test -- test/unit, npm run demo -- --no-broker`,
     );
   }
+  missing.push(...(await setupDownloads(downloads, say)));
   const env = { ...process.env, PATH: `${join(ROOT, 'node_modules/.bin')}:${process.env.PATH ?? ''}` };
   return { node: bundledNode(ROOT), env, missing };
 }
@@ -116,6 +117,26 @@ async function setupApt(names, say) {
   return still;
 }
 
+/** Names of the downloads that could not be had: whatever needs one says so by itself. */
+async function setupDownloads(downloads, say) {
+  const cache = join(ROOT, '.cache');
+  if (downloads.every(({ has }) => has(cache))) return [];
+  if (!hasApt()) return downloads.map(({ name }) => name);
+  const missing = [];
+  const fetchAll = () => {
+    for (const { name, why, has, fetch } of downloads) {
+      if (has(cache)) continue;
+      say(`${name}: downloading once: ${why}`);
+      const problem = fetch(cache);
+      if (problem === undefined) continue;
+      say(`${name}: ${problem}`);
+      missing.push(name);
+    }
+  };
+  await withLock(join(cache, 'downloads.lock'), fetchAll, () => say('waiting for another setup that is downloading'));
+  return missing;
+}
+
 function installWithSudo(names) {
   const script = fileURLToPath(import.meta.url);
   const keep = () => {}; // sudo hands the signal on; we wait until the other side has put things back
@@ -135,7 +156,10 @@ async function main(args) {
   if (commands.some((name) => name !== 'demo' && name !== 'test')) {
     throw new SetupError('usage: node tools/setup.mjs [demo] [test]');
   }
-  await setup({ need: [...new Set(commands.flatMap(packagesFor))] });
+  await setup({
+    need: [...new Set(commands.flatMap(packagesFor))],
+    downloads: [...new Set(commands.flatMap(downloadsFor))],
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await orExplain(() => main(process.argv.slice(2)));

@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endMarked, MARK, waitForMarked } from './marked-processes.mjs';
-import { packagesFor } from './packages.mjs';
+import { downloadsFor, packagesFor } from './packages.mjs';
 import { orExplain, ROOT, setup } from './setup.mjs';
 import { formatTable, readReport } from './test-report.mjs';
 
@@ -27,7 +27,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 
 await orExplain(async () => {
   const packages = packagesFor('test');
-  const { node, env } = await setup(args.length === 0 ? { need: packages } : { optional: packages });
+  const { node, env } = await setup({
+    ...(args.length === 0 ? { need: packages } : { optional: packages }),
+    downloads: downloadsFor('test'),
+  });
   const scratch = mkdtempSync(join(tmpdir(), 'dpu-compute-test-'));
   const context = { node, env: { ...env, [MARK]: id }, report: join(scratch, 'vitest.json') };
   try {

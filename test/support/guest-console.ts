@@ -6,6 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const BOOT_MS = 120_000;
 const COMMAND_MS = 60_000;
 const TAIL = 1500;
+/** Terminal control sequences (ECMA-48 5.4): a shell asks where the cursor is. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what they begin with
+const escapes = /\u001b\[[0-9;?]*[A-Za-z]/g;
 
 /** A guest's serial console, driven as a person would. */
 export interface GuestConsole {
@@ -42,7 +45,7 @@ export async function openGuestConsole(path: string): Promise<GuestConsole> {
   };
   socket.setEncoding('latin1');
   socket.on('data', (chunk: string) => {
-    text += chunk.replaceAll('\r', '');
+    text = (text + chunk.replaceAll('\r', '')).replaceAll(escapes, '');
     wake();
   });
   socket.on('error', () => undefined); // 'close' follows
@@ -85,7 +88,7 @@ export async function openGuestConsole(path: string): Promise<GuestConsole> {
     await expectMatch(`<${mark}>\n`, ms);
     const from = seen;
     const end = await expectMatch(new RegExp(`<${mark}:(\\d+)>\\n`), ms);
-const said = /^guest: .*\n/gm; // what the guest's own scripts print at any time
+    const said = /^guest: .*\n/gm; // what the guest's own scripts print at any time
     const output = text.slice(from, end.index).replaceAll(said, '');
     return { code: Number(end[1]), output: output.replace(/\n$/, '') };
   }

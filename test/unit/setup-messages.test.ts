@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { packagesFor } from '../../tools/packages.mjs';
 
 const setup = join(import.meta.dirname, '../../tools/setup.mjs');
 let dir: string;
@@ -26,7 +27,7 @@ function run(installed: readonly string[], args: readonly string[]): { status: n
 
 describe('the set-up on a machine without apt', () => {
   it('is content with what is there, without looking further', () => {
-    const { status, output } = run(['rabbitmq-server'], ['demo']);
+    const { status, output } = run(packagesFor('demo'), ['demo']);
     expect(output).toContain('setup: Debian packages: up to date');
     expect(status).toBe(0);
   });
