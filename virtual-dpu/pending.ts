@@ -1,6 +1,6 @@
 /** Stands in for parts that are not in the tree yet: they do nothing. */
 import { join } from 'node:path';
-import type { BmcPart, StoragePart } from './description.ts';
+import type { StoragePart } from './description.ts';
 import type { PartContext } from './part.ts';
 
 /** Nothing yet. */
@@ -17,28 +17,9 @@ export async function startStorage({ stateDir, front }: PartContext): Promise<St
 }
 
 /** Nothing yet. */
-export async function startBmc({ stateDir }: PartContext): Promise<BmcPart> {
-  return {
-    username: 'admin',
-    passwordFile: join(stateDir, 'bmc/password'),
-    ipmi: { address: '127.0.0.1', port: 0 },
-    redfish: { url: '', certificateFile: '', fingerprint: '' },
-    pids: { service: 0, ipmiSim: 0 },
-  };
-}
-
-/** Nothing yet. */
 export async function stopStorage(_: PartContext): Promise<void> {}
 
 /** Nothing yet. */
-export async function stopBmc(_: PartContext): Promise<void> {}
-
-/** Nothing yet. */
 export async function storageAlive(_: PartContext): Promise<boolean> {
-  return true;
-}
-
-/** Nothing yet. */
-export async function bmcAlive(_: PartContext): Promise<boolean> {
   return true;
 }

@@ -42,6 +42,9 @@ export interface ProcessOwner {
 /** The environment variable that carries the state directory to every process started here, and to their children. */
 export const MARK = 'VIRTUAL_DPU_STATE';
 
+/** The beginning of the names of processes that are no part of the virtual DPU, but run in it. */
+export const GUEST_PREFIX = 'in-';
+
 /** How long a process has to end by itself before it is killed. */
 const GRACE_MS = 5000;
 

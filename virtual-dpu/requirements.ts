@@ -28,11 +28,12 @@ const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21 } as const;
 export function requirements(wanted: Wanted): readonly Requirement[] {
   return [
     { file: qemuProgram(wanted.arch), package: qemuPackage(wanted.arch), why: 'the server' },
-    { file: 'qemu-storage-daemon', package: 'qemu-utils', why: 'storage' },
+    { file: 'qemu-storage-daemon', package: 'qemu-system-common', why: 'storage' },
     { file: 'ovs-vswitchd', package: 'openvswitch-switch', why: 'the switch' },
     { file: 'ip', package: 'iproute2', why: 'network namespaces' },
     { file: 'nsenter', package: 'util-linux', why: 'network namespaces' },
     { file: 'ipmi_sim', package: 'openipmi', why: 'IPMI of the BMC' },
+    { file: 'socat', package: 'socat', why: "the BMC's serial console" },
     { file: 'openssl', package: 'openssl', why: "the certificate of the BMC's Redfish" },
     ...(wanted.tenant
       ? [

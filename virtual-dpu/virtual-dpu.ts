@@ -2,7 +2,7 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DpuError } from '../core/errors.ts';
-
+import { bmcAlive, startBmc, stopBmc } from './bmc/part.ts';
 import type { VirtualDpu } from './description.ts';
 import { hostAlive, startHost, stopHost } from './host/host.ts';
 import { checkHostOptions, type HostOptions } from './host/settings.ts';
@@ -11,10 +11,11 @@ import { ensureNetns, removeNetns, socNetns } from './netns.ts';
 import { networkAlive, networkProcesses, startNetwork, stopNetwork } from './network/network.ts';
 import type { PartContext } from './part.ts';
 import { descriptionFile, makeStateDir, nameOf, runDir, stateDirOf } from './paths.ts';
-import { bmcAlive, startBmc, startStorage, stopBmc, stopStorage, storageAlive } from './pending.ts';
+import { startStorage, stopStorage, storageAlive } from './pending.ts';
 import {
   endNamed,
   endProcess,
+  GUEST_PREFIX,
   isAlive,
   livingProcess,
   markedProcesses,
@@ -126,9 +127,6 @@ async function endGuests(stateDir: string): Promise<void> {
   const guests = (await processNames(stateDir)).filter((name) => name.startsWith(GUEST_PREFIX));
   for (const name of guests) await endNamed(stateDir, name);
 }
-
-/** The beginning of the names of processes that are no part of the virtual DPU: see `spawnInSoc`. */
-export const GUEST_PREFIX = 'in-';
 
 /** What runs. */
 export async function status(dir: string): Promise<VirtualDpuStatus> {

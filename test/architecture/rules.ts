@@ -56,6 +56,9 @@ export const COMPOSITION_ROOTS: readonly string[] = [
 /** Source files that lie in no zone. */
 export const LOOSE_FILES: readonly string[] = ['vitest.config.ts'];
 
+/** Plain JavaScript outside tools/: what the system's Node runs to find ours. */
+export const BOOTSTRAPS: readonly string[] = ['virtual-dpu/bin.mjs'];
+
 /** What the tests inside `packages/x/test` may import on top of the package's own. */
 export const PACKAGE_TEST_NPM: readonly string[] = ['vitest', 'fast-check'];
 

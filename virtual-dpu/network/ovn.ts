@@ -26,7 +26,7 @@ export async function startOvn(context: PartContext, options: { readonly tenant:
   ]);
   await Promise.all([
     runTool(['ovn-nbctl', `--db=${north.db}`, '--timeout=20', '--no-wait', 'init']),
-    runTool(['ovn-sbctl', `--db=${south.db}`, '--timeout=20', '--no-wait', 'init']),
+    runTool(['ovn-sbctl', `--db=${south.db}`, '--timeout=20', 'init']),
     vsctl(
       context,
       ...['set', 'Open_vSwitch', '.', `external_ids:ovn-remote=${escaped(south.db)}`],
