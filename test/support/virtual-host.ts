@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -15,12 +15,16 @@ import { havePrograms } from './qemu-machine.ts';
 /** The server of a virtual DPU in a network namespace of its own, switched off, and a storage daemon beside it. */
 export interface VirtualHost {
   readonly host: HostPart;
+  /** For files of the test; removed with it. */
+  readonly dir: string;
   readonly netns: string;
   /** On the `debug` socket; of the QEMU that runs now. */
   readonly qmp: QmpClient;
   readonly storage: TestStorage;
   /** Runs `ip` in the namespace and answers what it printed. */
   ip(...args: readonly string[]): string;
+  /** Lets the firmware start from a plugged function; the host must be off. */
+  bootFrom(id: string): Promise<void>;
   powerOn(): Promise<void>;
   /** As a BMC takes the power away. */
   powerOff(): Promise<void>;
@@ -34,7 +38,7 @@ export interface VirtualHost {
 /** A qemu-storage-daemon that serves functions as the storage target does. */
 export interface TestStorage {
   front(kind: StorageFront['kind']): StorageFront;
-  /** Serves a function from memory, or from a file. */
+  /** Serves a function from a file; by default from an empty one of 1 MiB. */
   serve(
     id: string,
     options?: { readonly file?: string; readonly readOnly?: boolean; readonly kind?: 'vhost-user' },
@@ -83,12 +87,17 @@ export async function startVirtualHost(options: { readonly memoryMib?: number } 
     ended.push(async () => qmp.close());
     return {
       host,
+      dir: stateDir,
       netns,
       get qmp() {
         return qmp;
       },
       storage: daemon.storage,
       ip,
+      bootFrom: async (id) => {
+        await qmp.execute('qom-set', { path: `/machine/peripheral/fn-${id}`, property: 'bootindex', value: 1 });
+        await qmp.execute('system_reset'); // which writes the boot order for the firmware
+      },
       powerOn: async () => {
         if ((await qmp.execute('query-status')).status === 'shutdown') await qmp.execute('system_reset');
         await qmp.execute('cont');
@@ -165,12 +174,9 @@ async function startStorage(stateDir: string): Promise<{ readonly storage: TestS
       count += 1;
       const node = `node${count}`;
       served.set(id, node);
-      await qmp.execute('blockdev-add', {
-        'node-name': node,
-        ...(file === undefined
-          ? { driver: 'null-co', size: 1 << 20, 'read-zeroes': true }
-          : { driver: 'file', filename: file }),
-      });
+      const filename = file ?? at(`disk${count}`);
+      if (file === undefined) await writeFile(filename, Buffer.alloc(1 << 20));
+      await qmp.execute('blockdev-add', { driver: 'file', 'node-name': node, filename });
       const shared = { id: `x-${node}`, 'node-name': node, writable: !readOnly };
       if (kind === undefined) await qmp.execute('block-export-add', { type: 'nbd', name: id, ...shared });
       else
