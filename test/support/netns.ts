@@ -1,5 +1,7 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -42,4 +44,48 @@ export async function addCable(
   await other.at.exec('ethtool', '-K', other.name, 'tx', 'off');
   if (other.address !== undefined) await other.at.ip('addr', 'add', other.address, 'dev', other.name);
   await other.at.ip('link', 'set', other.name, 'up');
+}
+
+/** A `net-peer.ts` that runs until it is told to end. */
+export interface Peer {
+  /** Ends its input, and answers the last thing that it said. */
+  end(): Promise<Record<string, number>>;
+}
+
+const peerProgram = new URL('./net-peer.ts', import.meta.url).pathname;
+
+/** Runs `net-peer.ts` in a namespace to its end, and answers what it said. */
+export async function ask(at: TestNamespace, ...args: readonly (string | number)[]): Promise<Record<string, unknown>> {
+  return JSON.parse(await at.exec(process.execPath, peerProgram, ...args.map(String))) as Record<string, unknown>;
+}
+
+/** Starts `net-peer.ts` in a namespace; it listens when this ends. */
+export async function startPeer(at: TestNamespace, command: 'sink' | 'echo', port: number): Promise<Peer> {
+  const child = spawn('ip', ['netns', 'exec', at.name, process.execPath, peerProgram, command, String(port)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const killAtExit = (): void => void child.kill('SIGKILL');
+  process.once('exit', killAtExit);
+  const exited = once(child, 'exit');
+  let last = '{}';
+  const lines = createInterface(child.stdout);
+  const listening = once(lines, 'line');
+  lines.on('line', (line) => {
+    last = line;
+  });
+  await Promise.race([
+    listening,
+    exited.then(() => {
+      throw new Error('the peer ended at once');
+    }),
+  ]);
+  return {
+    async end() {
+      const closed = once(lines, 'close');
+      child.stdin.end();
+      await Promise.all([exited, closed]);
+      process.off('exit', killAtExit);
+      return JSON.parse(last) as Record<string, number>;
+    },
+  };
 }
