@@ -29,10 +29,11 @@ export const APT_PACKAGES = [
   { name: 'python3-openvswitch', why: "Python's OVSDB client, the peer of a benchmark", for: ['test'] },
   {
     name: 'openipmi',
-    why: 'ipmi_sim, a simulated BMC: the real peer of node-ipmi',
-    for: ['test'],
+    why: "ipmi_sim, a simulated BMC: the virtual DPU's IPMI, and the real peer of node-ipmi",
+    for: ['demo', 'test'],
     service: 'openipmi.service',
   },
+  { name: 'socat', why: "joins ipmi_sim to the virtual DPU's BMC service", for: ['demo', 'test'] },
   { name: 'ipmitool', why: 'what node-ipmi is compared with', for: ['test'] },
   { name: 'qemu-system-x86', why: 'the real peer of qmp-client', for: ['test'] },
   { name: 'qemu-utils', why: 'qemu-img and qemu-storage-daemon, a peer of qmp-client', for: ['test'] },
@@ -44,7 +45,11 @@ export const APT_PACKAGES = [
   { name: 'mtools', why: 'puts files into it without a mount', for: ['demo', 'test'] },
   { name: 'fdisk', why: 'sfdisk, the partition table of guest images', for: ['demo', 'test'] },
   { name: 'xorriso', why: 'makes config drives', for: ['demo', 'test'] },
-  { name: 'openssl', why: 'makes the throw-away certificates of the TLS tests', for: ['test'] },
+  {
+    name: 'openssl',
+    why: "makes the certificate of the virtual DPU's BMC and the throw-away ones of the TLS tests",
+    for: ['demo', 'test'],
+  },
 ];
 
 /** The names of the packages that a command (`demo` or `test`) uses. */

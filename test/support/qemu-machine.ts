@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectQmp, type QmpClient } from '../../packages/qmp-client/src/index.ts';
+import { connectQmp, type QmpClient } from 'qmp-client';
 import type { HostPart } from '../../virtual-dpu/description.ts';
 import { bootSector, type PowerButton } from './boot-sector.ts';
 

@@ -25,7 +25,8 @@ const FAILED = 'error';
 export async function listenControl(path: string, handler: ControlHandler): Promise<ControlServer> {
   await rm(path, { force: true });
   const open = new Set<Socket>();
-  const server = createServer((socket) => {
+  // A client may end its side when it has asked.
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
     open.add(socket);
     socket.on('close', () => open.delete(socket));
     socket.on('error', () => {}); // Whoever asked went away.

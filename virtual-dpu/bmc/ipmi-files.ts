@@ -71,7 +71,9 @@ export function chassisScript(controlSocket: string): string {
   return [
     '#!/bin/sh',
     '# ipmi_sim asks for power and boot device by this program; the BMC service knows them.',
-    `printf 'chassis %s\\n' "$*" | exec socat -t5 -T10 - 'UNIX-CONNECT:${controlSocket}'`,
+    `answer=$(printf 'chassis %s\\n' "$*" | socat -t5 -T10 - 'UNIX-CONNECT:${controlSocket}') || exit 1`,
+    `case $answer in error*) exit 1 ;; esac`,
+    `printf '%s\\n' "$answer"`,
     '',
   ].join('\n');
 }

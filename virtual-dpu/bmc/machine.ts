@@ -1,13 +1,7 @@
 /** The host as its BMC sees it, over the QMP socket that is the BMC's own. */
 
+import { connectQmp, type QmpClient, type QmpCommands, type QmpEvent, QmpTimeoutError } from 'qmp-client';
 import { DpuError } from '../../core/errors.ts';
-import {
-  connectQmp,
-  type QmpClient,
-  type QmpCommands,
-  type QmpEvent,
-  QmpTimeoutError,
-} from '../../packages/qmp-client/src/index.ts';
 import { FIRST_INDEX } from './boot.ts';
 import { type HostDevice, type QmpExecute, readDevices } from './devices.ts';
 
