@@ -123,7 +123,7 @@ function parse(
 ): { readonly values: Values; readonly positionals: readonly string[] } {
   try {
     const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS[name], allowPositionals: true });
-    return { values: Object.fromEntries(Object.entries(values)), positionals };
+    return { values: values as Values, positionals };
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     throw new DpuError('invalid', (error.message.split('. ')[0] ?? error.message).replace(/^Unknown/, 'unknown'));

@@ -5,9 +5,8 @@ import { statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { tryAccel } from './host/kvm-trial.ts';
-import { hostPaths } from './host/machine.ts';
 import { ensureNetns, removeNetns } from './netns.ts';
-import { ovsOf } from './network/ovs.ts';
+import { checkStateDir } from './paths.ts';
 import { runTool } from './process.ts';
 import { CONVENIENCES, missing, missingCapabilities, type Requirement, requirements } from './requirements.ts';
 
@@ -155,8 +154,7 @@ function lookAtMemory(): Finding {
 
 function lookAtPaths(stateDir: string): Finding {
   try {
-    hostPaths(stateDir);
-    ovsOf(stateDir);
+    checkStateDir(stateDir);
     return { id: 'paths', level: 'ok', text: `${stateDir} is short enough for unix sockets` };
   } catch (error) {
     return { id: 'paths', level: 'fail', text: said(error) };

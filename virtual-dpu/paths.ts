@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
 import { mkdir, realpath } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { DpuError } from '../core/errors.ts';
 
 /** The longest path of a unix socket in bytes: sun_path holds 108 with its NUL (unix(7)). */
 export const MAX_SOCKET_PATH = 107;
+
+/** The longest path of a state directory in bytes: what is bound below it has up to 35 more. */
+export const MAX_STATE_DIR = MAX_SOCKET_PATH - 35;
 
 /** A unix socket's path, as it came. @throws DpuError `invalid` when the kernel could not bind it. */
 export function socketPath(...parts: readonly string[]): string {
@@ -39,19 +42,35 @@ export function descriptionFile(stateDir: string): string {
   return join(stateDir, 'virtual-dpu.json');
 }
 
-/** Makes a state directory with what every part expects in it, for this user alone; answers its real path. May be called twice. */
+/**
+ * Makes a state directory with what every part expects in it, for this user alone; answers its real path. May be called twice.
+ * @throws DpuError `invalid` for one whose sockets could not be bound.
+ */
 export async function makeStateDir(stateDir: string): Promise<string> {
+  checkStateDir(stateDir);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const dir = await realpath(stateDir);
+  checkStateDir(dir);
   await mkdir(runDir(dir), { recursive: true, mode: 0o700 });
   await mkdir(logDir(dir), { recursive: true, mode: 0o700 });
   return dir;
 }
 
-/** The real path of a state directory; undefined when there is none. */
+/** @throws DpuError `invalid` for a state directory whose sockets could not be bound. */
+export function checkStateDir(stateDir: string): void {
+  const length = Buffer.byteLength(resolve(stateDir));
+  if (length <= MAX_STATE_DIR) return;
+  throw new DpuError(
+    'invalid',
+    `${stateDir} is ${length} bytes long, and a state directory's path at most ${MAX_STATE_DIR}: sockets in it must stay below ${MAX_SOCKET_PATH}`,
+  );
+}
+
+/** The real path of a state directory; undefined when there is none, or none that anything can have been up in. */
 export async function stateDirOf(stateDir: string): Promise<string | undefined> {
   try {
-    return await realpath(stateDir);
+    const dir = await realpath(stateDir);
+    return Buffer.byteLength(dir) > MAX_STATE_DIR ? undefined : dir;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

@@ -128,9 +128,17 @@ async function endGuests(stateDir: string): Promise<void> {
   for (const name of guests) await endNamed(stateDir, name);
 }
 
+const NOTHING: Omit<VirtualDpuStatus, 'name' | 'stateDir'> = {
+  state: 'down',
+  parts: { host: false, network: false, storage: false, bmc: false },
+  processes: [],
+  description: null,
+};
+
 /** What runs. */
 export async function status(dir: string): Promise<VirtualDpuStatus> {
-  const stateDir = (await stateDirOf(dir)) ?? dir;
+  const stateDir = await stateDirOf(dir);
+  if (stateDir === undefined) return { ...NOTHING, name: nameOf(dir), stateDir: dir };
   const choices = (await readJson<Choices>(choicesFile(stateDir))) ?? DEFAULTS;
   const context = { stateDir, name: nameOf(stateDir), front: choices.front, log: () => undefined };
   const [host, network, storage, bmc] = await Promise.all([
