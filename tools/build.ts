@@ -1,6 +1,6 @@
 /** Makes what ships: `node tools/build.ts [DIRECTORY]`, `dist` unless told. Programs in it run without a TypeScript source. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
@@ -41,6 +41,13 @@ function linkPackages(): void {
   }
 }
 
+/** What browsers get as it is. */
+function copyPages(): void {
+  const folder = 'soc-daemon/api/page';
+  cpSync(join(root, folder), join(target, folder), { recursive: true });
+}
+
 clear();
 compile();
+copyPages();
 linkPackages();

@@ -23,6 +23,8 @@ export interface RestBodies {
   readiness?: Readiness;
   event?: EventData;
   openapi?: OpenApiDocument;
+  dashboard_request?: DashboardRequest;
+  dashboard_access?: DashboardAccess;
 }
 /**
  * RFC 9457 problem details. `code` is stable: branch on it, never on the text.
@@ -383,3 +385,22 @@ export interface NotReadyReason {
  * OpenAPI 3.1.
  */
 export interface OpenApiDocument {}
+/**
+ * What the browser may do.
+ */
+export interface DashboardRequest {
+  /**
+   * It may look, and change nothing.
+   */
+  read_only?: boolean;
+}
+/**
+ * An address that lets one browser in, once.
+ */
+export interface DashboardAccess {
+  url: string;
+  /**
+   * RFC 3339, UTC
+   */
+  expires_at: string;
+}

@@ -5,11 +5,13 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Metrics } from '../../kit/metrics.ts';
-import type { Readiness } from '../../schemas/generated/rest.ts';
+import type { DashboardAccess, Readiness } from '../../schemas/generated/rest.ts';
+import type { BrowserSessions, Role } from './browser-sessions.ts';
 import { refuseTooDeep } from './depth.ts';
 import type { EventStreams } from './events.ts';
 import { HttpError } from './http-error.ts';
 import { checkBody } from './mutation.ts';
+import { isPage, servePages } from './pages.ts';
 import { readQuery, readWait } from './parameters.ts';
 import { problemOf, problemType } from './problem.ts';
 import type { RateLimiter } from './rate-limit.ts';
@@ -26,8 +28,11 @@ export interface AppOptions {
   readonly openapi: () => unknown;
   readonly events: EventStreams;
   readonly limiter: RateLimiter;
-  /** Whether the request may be answered: it came by the unix socket, or carries the token. */
-  readonly authorized: (request: Request) => boolean;
+  /** What the request may do: it came by the unix socket, carries the token, or a browser's session. null: nothing. */
+  readonly roleOf: (request: Request) => Role | null;
+  readonly browsers: BrowserSessions;
+  /** Lets a browser in. @throws DpuError `unsupported` without TCP. */
+  readonly openDashboard: (role: Role) => DashboardAccess;
   readonly maxBodyBytes: number;
   readonly requestTimeoutMs: number;
   /** The interface closes: nobody waits for an operation's end any more. */
@@ -43,6 +48,7 @@ export function createApp(options: AppOptions): Express {
   app.enable('case sensitive routing');
   app.enable('strict routing');
   app.use(prepare(options));
+  app.use(servePages(options.browsers, options.roleOf));
   const json = express.json({
     limit: options.maxBodyBytes,
     inflate: false,
@@ -59,7 +65,7 @@ export function createApp(options: AppOptions): Express {
 }
 
 /** Headers of every answer, metrics, the limit of requests and the token. */
-function prepare({ clock, metrics, limiter, authorized, log }: AppOptions) {
+function prepare({ clock, metrics, limiter, roleOf, log }: AppOptions) {
   return (request: Request, response: Response, next: NextFunction): void => {
     const startMs = clock.monotonicMs();
     response.setHeader('cache-control', 'no-store');
@@ -77,10 +83,14 @@ function prepare({ clock, metrics, limiter, authorized, log }: AppOptions) {
       const headers = { 'retry-after': String(Math.ceil(waitMs / 1000)) };
       throw new HttpError(429, 'busy', 'too many requests in a short time', { headers });
     }
-    if (!authorized(request)) {
+    const role = roleOf(request);
+    if (role === null && !isPage(request.path)) {
       log.warn('request without a valid token', { peer: request.socket.remoteAddress });
       const headers = { 'www-authenticate': 'Bearer realm="dpu-compute"' };
       throw new HttpError(401, 'denied', 'a valid bearer token is needed', { headers });
+    }
+    if (role === 'reader' && request.method !== 'GET' && request.method !== 'HEAD') {
+      throw new HttpError(403, 'denied', 'this session may only look');
     }
     next();
   };

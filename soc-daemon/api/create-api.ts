@@ -1,13 +1,15 @@
 import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Request } from 'express';
+import { DpuError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Metrics } from '../../kit/metrics.ts';
 import type { SocDaemonConfig } from '../../schemas/generated/config.ts';
-import type { Readiness } from '../../schemas/generated/rest.ts';
+import type { DashboardAccess, Readiness } from '../../schemas/generated/rest.ts';
 import { createApp } from './app.ts';
+import { createBrowserSessions, type Role } from './browser-sessions.ts';
 import { type ConsoleSocketOptions, createConsoleSockets } from './console-socket.ts';
 import { createEventStreams } from './events.ts';
 import { listenTls, listenUnix } from './listeners.ts';
@@ -70,6 +72,8 @@ export function createApi(options: ApiOptions): Api {
   const local = new WeakSet<Socket>();
   const servers: Server[] = [];
   const closing = new AbortController();
+  const browsers = createBrowserSessions(clock);
+  let url: string | null = null;
   let checkToken: TokenCheck = () => false;
 
   const app = createApp({
@@ -81,11 +85,24 @@ export function createApi(options: ApiOptions): Api {
     },
     events,
     limiter: createRateLimiter(config.requests_per_second ?? 200, clock),
-    authorized: (request: Request) => local.has(request.socket) || checkToken(request.get('authorization')),
+    roleOf,
+    browsers,
+    openDashboard,
     maxBodyBytes: config.max_body_bytes ?? 1_048_576,
     requestTimeoutMs,
     closing: closing.signal,
   });
+
+  function roleOf(request: Request): Role | null {
+    if (local.has(request.socket) || checkToken(request.get('authorization'))) return 'admin';
+    return browsers.roleOf(request.headers, request.method !== 'GET' && request.method !== 'HEAD');
+  }
+
+  function openDashboard(role: Role): DashboardAccess {
+    if (url === null) throw new DpuError('unsupported', 'a browser needs the TCP listener (rest.tcp)');
+    const { code, expiresAtMs } = browsers.issue(role);
+    return { url: `${url}/?code=${code}`, expires_at: new Date(expiresAtMs).toISOString() };
+  }
 
   async function listenTcp(tcp: NonNullable<RestConfig['tcp']>): Promise<string> {
     checkToken = await readTokenCheck(tcp.token_file);
@@ -123,7 +140,7 @@ export function createApi(options: ApiOptions): Api {
         const server = await listenUnix(config.socket, mode, { requestTimeoutMs, onConnection }, app);
         servers.push(server);
         consoles?.serve(server);
-        const url = config.tcp === undefined ? null : await listenTcp(config.tcp);
+        url = config.tcp === undefined ? null : await listenTcp(config.tcp);
         return { socket: config.socket, url };
       } catch (error) {
         await close(0);

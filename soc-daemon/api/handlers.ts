@@ -1,7 +1,7 @@
 import { DpuError } from '../../core/errors.ts';
 import type { Args } from '../../core/ports/compute-service.ts';
 import { validate } from '../../kit/validate.ts';
-import type { MaintenanceRequest } from '../../schemas/generated/rest.ts';
+import type { DashboardRequest, MaintenanceRequest } from '../../schemas/generated/rest.ts';
 import { etagOf, namesTag, operationReply, submit } from './mutation.ts';
 import type { Reply, RequestContext } from './route.ts';
 
@@ -117,6 +117,16 @@ export const getHealth = (): Reply => ok({ status: 'ok' });
 export function getReadiness({ readiness }: RequestContext): Reply {
   const body = readiness();
   return { status: body.ready ? 200 : 503, body };
+}
+
+/** `POST /v1/dashboard`. */
+export function openDashboard({ openDashboard: open, body }: RequestContext): Reply {
+  const { read_only: readOnly } = validate<DashboardRequest>(
+    'rest.json#/properties/dashboard_request',
+    body,
+    'dashboard',
+  );
+  return ok(open(readOnly === true ? 'reader' : 'admin'));
 }
 
 /** `GET /metrics`. */

@@ -1,6 +1,7 @@
 import type { Caller, ComputeService } from '../../core/ports/compute-service.ts';
 import type { Metrics } from '../../kit/metrics.ts';
-import type { Readiness } from '../../schemas/generated/rest.ts';
+import type { DashboardAccess, Readiness } from '../../schemas/generated/rest.ts';
+import type { Role } from './browser-sessions.ts';
 
 /** A JSON object from outside, before its schema was looked at. */
 export type Untrusted = Readonly<Record<string, unknown>>;
@@ -11,6 +12,7 @@ export interface RequestContext {
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
   readonly openapi: () => unknown;
+  readonly openDashboard: (role: Role) => DashboardAccess;
   readonly caller: Caller;
   readonly params: Readonly<Record<string, string>>;
   /** Only parameters that the route declares, converted to their type. */

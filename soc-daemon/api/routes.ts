@@ -254,6 +254,14 @@ export const routes: readonly Route[] = [
     },
   },
   {
+    ...read('/v1/dashboard', 'open_dashboard', rest('dashboard_access'), handlers.openDashboard, {
+      tag: 'node',
+      summary: 'An address that lets one browser in, once, within a minute.',
+    }),
+    method: 'post',
+    body: { schema: rest('dashboard_request'), without: [], required: false },
+  },
+  {
     ...read('/metrics', 'get_metrics', '', handlers.getMetrics, { tag: 'probes', summary: 'For Prometheus.' }),
     produces: 'text/plain',
     replies: { 200: { description: 'Prometheus text format.' } },

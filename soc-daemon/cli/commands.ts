@@ -2,7 +2,7 @@
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
-import type { Maintenance, Readiness } from '../../schemas/generated/rest.ts';
+import type { DashboardAccess, Maintenance, Readiness } from '../../schemas/generated/rest.ts';
 import { buildOptions, buildRequest, networkEntry, volumeEntry } from './build-request.ts';
 import type { Command, Context, Option } from './command.ts';
 import { openConsole, showConsoleLog } from './console.ts';
@@ -212,6 +212,19 @@ export const commands: readonly Command[] = [
     args: ['instance'],
     help: 'shows the last of its console',
     run: showConsoleLog,
+  },
+  {
+    words: ['dashboard'],
+    options: [{ name: 'read-only', help: 'the browser may look, and change nothing' }],
+    help: 'prints an address that lets one browser in, once',
+    run: async (context) => {
+      const access = (await context.client.ask('POST', '/v1/dashboard', {
+        read_only: context.has('read-only'),
+      })) as DashboardAccess;
+      if (context.format === 'table') context.print(access.url);
+      else context.showThing({ ...access });
+      return exitCode.done;
+    },
   },
   onInstance('start', 'powers it on', [], () => undefined),
   onInstance('stop', 'powers it off', [stopTimeout], (context) => {

@@ -1,14 +1,6 @@
 import { posix } from 'node:path';
 import type { ProjectFile } from './project-files.ts';
-import {
-  BOOTSTRAPS,
-  COMPOSITION_ROOTS,
-  LOOSE_FILES,
-  PACKAGE_TEST_NPM,
-  PACKAGE_TEST_ZONES,
-  ZONES,
-  type ZoneRule,
-} from './rules.ts';
+import { BOOTSTRAPS, BROWSER_FOLDER, COMPOSITION_ROOTS, LOOSE_FILES, PACKAGE_TEST_NPM, PACKAGE_TEST_ZONES, ZONES, type ZoneRule } from './rules.ts';
 import { type ImportOf, parseSource } from './source-file.ts';
 
 /** Names of our packages -> their folder, and the npm packages that a manifest declares. */
@@ -37,6 +29,7 @@ function checkFile(file: ProjectFile, manifests: Manifests): readonly string[] {
   const zone = zoneOf(file.path);
   const rule = isRoot ? { zones: ['*'], npm: ['*'] } : ZONES[zone ?? ''];
   if (!rule) return [`${file.path}: lies in no folder of the import table (test/architecture/rules.ts)`];
+  if (file.path.startsWith(BROWSER_FOLDER)) return [];
   if (BOOTSTRAPS.includes(file.path)) return [];
   if (zone !== 'tools' && !file.path.endsWith('.ts')) return [`${file.path}: plain JavaScript belongs to tools/ only`];
   const free = zone === 'test' || zone === 'tools';

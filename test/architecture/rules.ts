@@ -25,7 +25,7 @@ export const ZONES: Readonly<Record<string, ZoneRule>> = {
   'packages/oslo-messaging': { zones: [], npm: ['amqplib'] },
   'soc-daemon/store': { zones: base, npm: ['better-sqlite3'] },
   'soc-daemon/service': { zones: base, npm: [] },
-  'soc-daemon/api': { zones: base, npm: ['express', 'ws', 'prom-client', 'pino'] },
+  'soc-daemon/api': { zones: base, npm: ['express', 'ws', 'prom-client', 'pino', '@xterm/xterm'] },
   'soc-daemon/cli': { zones: ['kit', 'schemas'], npm: ['yaml', 'ws'] },
   'drivers/bm': { zones: base, npm: [] },
   'drivers/vm': { zones: base, npm: [] },
@@ -52,6 +52,9 @@ export const COMPOSITION_ROOTS: readonly string[] = [
   'platform-adapter/dpf/main.ts',
   'virtual-dpu/main.ts',
 ];
+
+/** What browsers get as it is: plain JavaScript that imports nothing but its neighbours, by their address. */
+export const BROWSER_FOLDER = 'soc-daemon/api/page/';
 
 /** Source files that lie in no zone. */
 export const LOOSE_FILES: readonly string[] = ['vitest.config.ts'];
