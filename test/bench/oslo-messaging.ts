@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { createRpcClient, createRpcServer, createTransport } from 'oslo-messaging';
 import { startBroker, stopBroker } from '../../tools/rabbitmq.ts';
 
-const rounds = 3;
+const rounds = 5;
 const calls = 2000;
 const script = join(import.meta.dirname, 'oslo-messaging.py');
 const text = 'x'.repeat(200);

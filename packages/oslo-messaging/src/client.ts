@@ -5,6 +5,7 @@ import { isVersionCompatible } from './dispatcher.ts';
 import type { DecodeLimits } from './envelope.ts';
 import { ClosedError, MessagingTimeout, VersionCapError } from './errors.ts';
 import { type AllowedModules, decodeFailure, recreateError } from './failure.ts';
+import { createLateAcks, type LateAcks } from './late-acks.ts';
 import { createPublisher } from './publisher.ts';
 import { newId } from './replier.ts';
 import { deadline, withSignal } from './signals.ts';
@@ -92,18 +93,22 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
   const allowed = options.allowedModules ?? {};
   const waiters = new Map<string, Waiter>();
   let replies: ChannelKeeper | undefined;
+  let lateAcks: LateAcks | undefined;
   let closing: Promise<void> | undefined;
 
   async function setupReplies(channel: ConfirmChannel): Promise<void> {
     await declareReplyQueue(channel, replyQueue, options);
+    const acks = createLateAcks(channel);
+    lateAcks = acks;
+    channel.once('close', acks.drop);
     await channel.consume(replyQueue, (message) => {
-      if (message !== null) receive(channel, message);
+      if (message !== null) receive(acks, message);
       else if (closing === undefined) replies?.renew(channel); // somebody deleted the queue
     });
   }
 
-  function receive(channel: ConfirmChannel, message: ConsumeMessage): void {
-    channel.ack(message);
+  function receive(acks: LateAcks, message: ConsumeMessage): void {
+    acks.add(message); // a reply that comes again is dropped as a late one
     const decoded = decodeReply(message.content, options);
     if (!decoded.ok) {
       transport.logger.warn({ reason: decoded.reason }, 'bad RPC reply');
@@ -199,6 +204,7 @@ export function createRpcClient(options: RpcClientOptions): RpcClient {
     close() {
       closing ??= (async () => {
         for (const waiter of waiters.values()) waiter.onClosed();
+        lateAcks?.drop(); // they go with the queue
         await replies?.current?.deleteQueue(replyQueue).catch(() => {}); // else it expires by itself
         await replies?.close();
         await publisher.close();
