@@ -3,9 +3,9 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { packagesFor } from '../../tools/packages.mjs';
 
 const setup = join(import.meta.dirname, '../../tools/setup.mjs');
+const { packagesFor } = await import(join(import.meta.dirname, '../../tools/packages.mjs'));
 let dir: string;
 
 beforeEach(() => {

@@ -7,7 +7,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { isIPv4 } from 'node:net';
 import { join } from 'node:path';
-import { answerMetadata, type InstanceMetadata, type MetadataAnswer } from './metadata.ts';
+import { answerMetadata, type InstanceMetadata, type MetadataAnswer } from '../../kit/instance-metadata.ts';
 
 const [address, port, directory, socket] = process.argv.slice(2);
 if (address === undefined || port === undefined || directory === undefined || socket === undefined) {

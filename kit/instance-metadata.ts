@@ -4,6 +4,8 @@
 export interface InstanceMetadata {
   readonly metaData: Readonly<Record<string, unknown>>;
   readonly userData: Buffer | null;
+  /** OpenStack's `network_data.json`. */
+  readonly networkData?: Readonly<Record<string, unknown>>;
   readonly ip: string;
   readonly mac: string | null;
 }
@@ -47,6 +49,7 @@ function treeOf(instance: InstanceMetadata): Tree {
   const openstack: Tree = {
     'meta_data.json': JSON.stringify(instance.metaData),
     ...(instance.userData === null ? {} : { user_data: instance.userData }),
+    ...(instance.networkData ? { 'network_data.json': JSON.stringify(instance.networkData) } : {}),
     'vendor_data.json': '{}',
   };
   return {
