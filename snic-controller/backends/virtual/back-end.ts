@@ -79,8 +79,11 @@ export function deviceOf(spec: BackendSpec, slot: number, front: StorageFront): 
   }
 }
 
-/** Removes whatever back end is left in a slot that has no device any more. */
-export async function dropBackEnds(qmp: QmpClient, slot: number): Promise<void> {
+/**
+ * Removes whatever back end is left in a slot that has no device any more. A device that was just taken away may hold on to it for a moment, when
+ * it is out of QEMU's tree already.
+ */
+export async function dropBackEnds(qmp: QmpClient, slot: number, options: BackEndOptions): Promise<void> {
   const names = (['PF', 'VF'] as const).map((type) => backEndName(type, slot));
   for (const id of names) {
     try {
@@ -89,11 +92,25 @@ export async function dropBackEnds(qmp: QmpClient, slot: number): Promise<void> 
       if (!(error instanceof DeviceNotFoundError)) throw error;
     }
   }
-  const nodes = await qmp.execute('query-named-block-nodes', { flat: true });
-  for (const name of names.filter((each) => nodes.some((node) => node['node-name'] === each))) {
-    await qmp.execute('blockdev-del', { 'node-name': name });
-  }
+  const nodes = (await qmp.execute('query-named-block-nodes', { flat: true })).map((each) => each['node-name']);
   const chardevs = await qmp.executeAny('query-chardev');
   const labels = Array.isArray(chardevs) ? chardevs.map((each: { readonly label?: unknown }) => each.label) : [];
-  for (const id of names.filter((each) => labels.includes(each))) await qmp.executeAny('chardev-remove', { id });
+  for (const id of names) {
+    if (nodes.includes(id)) await onceReleased(options, () => qmp.execute('blockdev-del', { 'node-name': id }));
+    if (labels.includes(id)) await onceReleased(options, () => qmp.executeAny('chardev-remove', { id }));
+  }
+}
+
+/** Does it again while QEMU refuses; QEMU has no class of error for what is in use. @throws GenericError at the deadline */
+async function onceReleased({ clock, commandTimeoutMs }: BackEndOptions, work: () => Promise<unknown>): Promise<void> {
+  const deadline = clock.monotonicMs() + commandTimeoutMs;
+  for (;;) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (!(error instanceof GenericError) || clock.monotonicMs() >= deadline) throw error;
+      await clock.sleep(10);
+    }
+  }
 }

@@ -127,13 +127,13 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
             }
           }
           await forgetPending(qmp, slot);
-          await dropBackEnds(qmp, slot);
+          await dropBackEnds(qmp, slot, backEnds);
           await addBackEnd(qmp, spec, slot, backEnds);
           signal?.throwIfAborted();
           try {
             await qmp.execute('device_add', device);
           } catch (error) {
-            await dropBackEnds(qmp, slot).catch(() => {}); // the first error tells more; unplug and destroy drop it too
+            await dropBackEnds(qmp, slot, backEnds).catch(() => {}); // the first error tells more; unplug and destroy drop it too
             throw error;
           }
           return stateOf(qmp, spec, slot);
@@ -149,7 +149,7 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
             await notePending(qmp, slot);
             await unplugDevice(qmp, deviceName(spec.id), { deadlineMs, clock, signal });
           }
-          await clear(qmp, slot);
+          await clear(qmp, slot, backEnds);
         },
         signal,
       ),
@@ -161,7 +161,7 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
           if (deviceAt(await viewHost(qmp), spec.id, slot)) {
             throw new DpuError('bad_state', `function ${spec.id} is plugged`);
           }
-          await clear(qmp, slot);
+          await clear(qmp, slot, backEnds);
           if (spec.class === 'virtio-net') await taps.remove(spec.id, spec.type, slot, signal);
         },
         signal,
@@ -208,8 +208,8 @@ function requirePort(view: HostView, id: FunctionId, slot: number): void {
 }
 
 /** Removes what an unplugged function may have left in its slot; the slot of somebody else is left alone. */
-async function clear(qmp: QmpClient, slot: number): Promise<void> {
+async function clear(qmp: QmpClient, slot: number, backEnds: BackEndOptions): Promise<void> {
   if ((await viewHost(qmp)).devices.some((each) => each.slot === slot)) return;
   await forgetPending(qmp, slot);
-  await dropBackEnds(qmp, slot);
+  await dropBackEnds(qmp, slot, backEnds);
 }
