@@ -26,6 +26,13 @@ export interface VolumeExport {
   readonly readOnly: boolean;
 }
 
+/** The content of a volume at one moment. */
+export interface VolumeSnapshot {
+  readonly id: string;
+  readonly volumeId: VolumeId;
+  readonly sizeBytes: number;
+}
+
 /** Volumes and images: what Cinder and Glance do, or the embedded service. Every mutator is an ensure. */
 export interface VolumeService {
   /** By name or id. @throws `not_found`, `unavailable`. */
@@ -53,4 +60,32 @@ export interface VolumeService {
   listMadeFor(node: NodeId, signal?: AbortSignal): Promise<readonly Volume[]>;
   /** Exports to the node. */
   listExports(node: NodeId, signal?: AbortSignal): Promise<readonly VolumeExport[]>;
+  /**
+   * Takes a snapshot, as after a loss of power where the volume is in use. The same id again is the same snapshot: what it holds is from the first time.
+   * @throws `not_found`, `conflict` (the id is another volume's), `unsupported` (not of a volume in use), `exhausted`.
+   */
+  ensureSnapshot(
+    spec: { readonly id: string; readonly volumeId: VolumeId },
+    signal?: AbortSignal,
+  ): Promise<VolumeSnapshot>;
+  /** One that is not there is fine. @throws `busy` while volumes lie on it. */
+  deleteSnapshot(id: string, signal?: AbortSignal): Promise<void>;
+  /** Snapshots of a volume, by id. */
+  listSnapshots(volumeId: VolumeId, signal?: AbortSignal): Promise<readonly VolumeSnapshot[]>;
+  /** Makes a volume with a snapshot's content, for an instance. @throws `not_found` (snapshot), `exhausted`, `conflict`. */
+  ensureVolumeFromSnapshot(
+    spec: {
+      readonly id: VolumeId;
+      readonly snapshot: string;
+      readonly sizeBytes: number;
+      readonly node: NodeId;
+      readonly instance: InstanceId;
+    },
+    signal?: AbortSignal,
+  ): Promise<Volume>;
+  /**
+   * Grows a volume, in use or not; the same size again is fine. Whoever serves it must be told: `StorageTarget.resized`.
+   * @throws `not_found`, `invalid` (smaller), `exhausted`, `unsupported`.
+   */
+  resizeVolume(id: VolumeId, sizeBytes: number, signal?: AbortSignal): Promise<Volume>;
 }

@@ -4,7 +4,8 @@ import type { QosSpec } from '../../core/ports/network-binder.ts';
 import type { OwnershipMark } from '../../core/ports/ownership.ts';
 import type { BootTarget } from '../../core/ports/power-controller.ts';
 import type { BdfState, FunctionClass, FunctionType } from '../../core/ports/snic-controller.ts';
-import type { Volume, VolumeExport } from '../../core/ports/volume-service.ts';
+import type { StorageQos } from '../../core/ports/storage-target.ts';
+import type { Volume, VolumeExport, VolumeSnapshot } from '../../core/ports/volume-service.ts';
 import type { FunctionId, Mac, PortId, VolumeId } from '../../core/units.ts';
 import { openTable, type Table } from './table.ts';
 import type { WorldStore } from './world-store.ts';
@@ -50,6 +51,9 @@ export interface AttachmentRow {
   readonly mark: OwnershipMark | null;
   /** How its data is reached. */
   readonly protocol: string;
+  /** Whether other writers of the volume are welcome. */
+  readonly shared?: boolean;
+  readonly qos?: StorageQos;
 }
 
 /** An export with the password of its connection. */
@@ -97,6 +101,7 @@ export interface WorldState {
   readonly ports: Table<PortRow>;
   readonly attachments: Table<AttachmentRow>;
   readonly volumes: Table<Volume>;
+  readonly snapshots: Table<VolumeSnapshot>;
   readonly exports: Table<ExportRow>;
   readonly host: Table<HostRow>;
   readonly lost: Table<LostRow>;
@@ -113,6 +118,7 @@ export function openState(store: WorldStore): WorldState {
     ports: openTable(store, 'port', entries),
     attachments: openTable(store, 'attachment', entries),
     volumes: openTable(store, 'volume', entries),
+    snapshots: openTable(store, 'snapshot', entries),
     exports: openTable(store, 'export', entries),
     host: openTable(store, 'host', entries),
     lost: openTable(store, 'lost', entries),

@@ -1,6 +1,7 @@
 import { requireSame } from '../../core/difference.ts';
 import { DpuError } from '../../core/errors.ts';
 import type { AttachSpec, StorageAttachment, StorageTarget } from '../../core/ports/storage-target.ts';
+import type { FunctionId } from '../../core/units.ts';
 import type { Caller } from './call.ts';
 import { inUse, lostAttachment, lostKey, type SimContext } from './context.ts';
 import type { AttachmentRow } from './rows.ts';
@@ -47,13 +48,49 @@ export function simStorage(context: SimContext, call: Caller): StorageTarget {
           state.attachments.delete(functionId);
         },
       }),
+    setQos: (functionId, qos, signal) =>
+      call({
+        method: 'setQos',
+        key: functionId,
+        signal,
+        effect: () => {
+          const row = own(context, functionId);
+          state.attachments.set(functionId, { ...row, qos: { ...row.qos, ...qos } });
+        },
+      }),
+    resized: (functionId, sizeBytes, signal) =>
+      call({
+        method: 'resized',
+        key: functionId,
+        signal,
+        effect: (): StorageAttachment => {
+          const row = own(context, functionId);
+          const size = state.volumes.get(row.volumeId)?.sizeBytes;
+          if (size !== sizeBytes) {
+            throw new DpuError('bad_state', `volume ${row.volumeId} does not have that size`, {
+              details: { sizeBytes: [size ?? null, sizeBytes] },
+            });
+          }
+          const grown = { ...row, sizeBytes };
+          state.attachments.set(functionId, grown);
+          return view(grown);
+        },
+      }),
     list: (signal) =>
       call({ method: 'list', key: '', signal, reads: true, effect: () => state.attachments.rows().map(view) }),
   };
 }
 
-function view({ protocol: _protocol, ...attachment }: AttachmentRow): StorageAttachment {
+function view({ protocol: _protocol, shared: _shared, qos: _qos, ...attachment }: AttachmentRow): StorageAttachment {
   return attachment;
+}
+
+/** The attachment of a function, which must be ours. */
+function own({ state }: SimContext, functionId: FunctionId): AttachmentRow {
+  const row = state.attachments.get(functionId);
+  if (row === undefined) throw new DpuError('not_found', `nothing is attached to ${functionId}`);
+  if (row.mark === null) throw new DpuError('denied', `attachment of ${functionId} is not ours`);
+  return row;
 }
 
 function attach(context: SimContext, spec: AttachSpec): AttachmentRow {
@@ -65,7 +102,9 @@ function attach(context: SimContext, spec: AttachSpec): AttachmentRow {
   if (spec.connection.protocol === simProtocol && !isExported(context, spec)) {
     throw new DpuError('unavailable', `volume ${spec.volumeId} can't be reached: it is not exported`);
   }
-  const writer = state.attachments.rows().find((each) => each.volumeId === spec.volumeId && !each.readOnly);
+  const writer = state.attachments
+    .rows()
+    .find((each) => each.volumeId === spec.volumeId && !each.readOnly && !(each.shared && spec.shared));
   if (writer !== undefined && !spec.readOnly) {
     throw new DpuError('conflict', `volume ${spec.volumeId} has another writer`, {
       details: { functionId: [writer.functionId, spec.functionId] },
@@ -80,6 +119,8 @@ function attach(context: SimContext, spec: AttachSpec): AttachmentRow {
     readOnly: spec.readOnly,
     mark: spec.mark,
     protocol: spec.connection.protocol,
+    ...(spec.shared ? { shared: true } : {}),
+    ...(spec.qos ? { qos: spec.qos } : {}),
   };
   const lost = lostAttachment(state, spec.functionId);
   const remakes = lost?.volumeId === row.volumeId && lost.readOnly === row.readOnly;

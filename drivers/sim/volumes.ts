@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { difference, requireSame } from '../../core/difference.ts';
 import { DpuError } from '../../core/errors.ts';
 import type { VolumeConnection } from '../../core/ports/storage-target.ts';
-import type { Image, Volume, VolumeExport, VolumeService } from '../../core/ports/volume-service.ts';
+import type { Image, Volume, VolumeExport, VolumeService, VolumeSnapshot } from '../../core/ports/volume-service.ts';
 import type { InstanceId, VolumeId } from '../../core/units.ts';
 import type { Caller } from './call.ts';
 import { inUse, type SimContext } from './context.ts';
@@ -75,6 +75,67 @@ export function simVolumes(context: SimContext, call: Caller): VolumeService {
             throw new DpuError('busy', `volume ${id} is exported`);
           }
           state.volumes.delete(id);
+        },
+      }),
+    ensureSnapshot: (spec, signal) =>
+      call({
+        method: 'ensureSnapshot',
+        key: spec.id,
+        signal,
+        effect: (): VolumeSnapshot => {
+          const { sizeBytes } = volume(spec.volumeId);
+          const row = state.snapshots.get(spec.id);
+          if (row !== undefined) {
+            requireSame(`snapshot ${spec.id}`, row, { volumeId: spec.volumeId });
+            return row;
+          }
+          const made = { id: spec.id, volumeId: spec.volumeId, sizeBytes };
+          state.snapshots.set(spec.id, made);
+          return made;
+        },
+      }),
+    deleteSnapshot: (id, signal) =>
+      call({ method: 'deleteSnapshot', key: id, signal, effect: () => state.snapshots.delete(id) }),
+    listSnapshots: (id, signal) =>
+      call({
+        method: 'listSnapshots',
+        key: id,
+        signal,
+        reads: true,
+        effect: () => state.snapshots.rows().filter((each) => each.volumeId === id),
+      }),
+    ensureVolumeFromSnapshot: (spec, signal) =>
+      call({
+        method: 'ensureVolumeFromSnapshot',
+        key: spec.id,
+        signal,
+        effect: () => {
+          const source = state.snapshots.get(spec.snapshot);
+          if (source === undefined) throw new DpuError('not_found', `no snapshot ${spec.snapshot}`);
+          const { id, sizeBytes, node, instance } = spec;
+          const bootable = state.volumes.get(source.volumeId)?.bootable ?? false;
+          const wanted = { id, sizeBytes, bootable, madeFor: { node, instance }, snapshot: source.id };
+          const row = state.volumes.get(id);
+          if (row === undefined && sizeBytes < source.sizeBytes) {
+            throw new DpuError('invalid', `snapshot ${source.id} does not fit the volume`, { field: 'sizeBytes' });
+          }
+          if (row === undefined) state.volumes.set(id, wanted);
+          else requireSame(`volume ${id}`, row, wanted);
+          return view(wanted);
+        },
+      }),
+    resizeVolume: (id, sizeBytes, signal) =>
+      call({
+        method: 'resizeVolume',
+        key: id,
+        signal,
+        effect: () => {
+          const row = volume(id);
+          if (sizeBytes < row.sizeBytes) {
+            throw new DpuError('invalid', 'a volume is never made smaller', { field: 'sizeBytes' });
+          }
+          if (sizeBytes > row.sizeBytes) state.volumes.set(id, { ...row, sizeBytes });
+          return view({ ...row, sizeBytes });
         },
       }),
     connect: (spec, signal) =>

@@ -119,6 +119,9 @@ for (const kind of ['memory', 'sqlite'] as const) {
         world.plantForeign({ kind: 'attachment', functionId, volumeId: asId<VolumeId>('theirs') });
         return functionId;
       },
+      grow: async (id, bytes) => {
+        await world.volumes.resizeVolume(id, bytes);
+      },
       reopen: async () => reopen().storage,
       close,
     };

@@ -9,7 +9,9 @@ export interface StorageHarness {
   readonly functions: readonly [FunctionId, FunctionId];
   readonly volumes: readonly [ReachableVolume, ReachableVolume];
   /** Makes an attachment that is not ours, and says its function. */
-  plantForeign?(): FunctionId;
+  plantForeign?(): FunctionId | Promise<FunctionId>;
+  /** Makes a volume larger, as its volume service would. */
+  grow?(volume: VolumeId, sizeBytes: number): Promise<void>;
   reopen?(): Promise<StorageTarget>;
   close(): Promise<void>;
 }
@@ -89,6 +91,44 @@ export function storageTargetContract(name: string, makeHarness: () => Promise<S
       expect((await storage.attach({ ...spec, functionId: second.functionId })).volumeId).toBe(spec.volumeId);
     });
 
+    it('lets several write a volume when all of them say so', async () => {
+      const shared = { ...spec, shared: true };
+      await storage.attach(shared);
+      await rejection(storage.attach({ ...spec, functionId: second.functionId }), 'conflict');
+      await storage.attach({ ...shared, functionId: second.functionId });
+      expect(await storage.list()).toHaveLength(2);
+    });
+
+    it('lets several read a volume', async () => {
+      const reading = { ...spec, readOnly: true };
+      await storage.attach(reading);
+      await storage.attach({ ...reading, functionId: second.functionId });
+      expect((await storage.list()).map((each) => each.readOnly)).toEqual([true, true]);
+      await storage.detach(spec.functionId);
+      expect((await storage.list()).map((each) => each.functionId)).toEqual([second.functionId]);
+    });
+
+    it('limits what is attached, and nothing else', async () => {
+      await rejection(storage.setQos(spec.functionId, { iosPerSecond: 1000 }), 'not_found');
+      const attached = await storage.attach({ ...spec, qos: { bytesPerSecond: 2 ** 21 } });
+      await storage.setQos(spec.functionId, { iosPerSecond: 2000, bytesPerSecond: 2 ** 20 });
+      await storage.setQos(spec.functionId, { iosPerSecond: 0, bytesPerSecond: 0 });
+      expect(await storage.list()).toEqual([attached]);
+    });
+
+    it('shows a volume that has grown, and refuses a size that it has not', async ({ skip }) => {
+      if (!harness.grow) return skip('volumes do not grow here');
+      const sizeBytes = harness.volumes[0].sizeBytes * 2;
+      await rejection(storage.resized(spec.functionId, sizeBytes), 'not_found');
+      const attached = await storage.attach(spec);
+      await rejection(storage.resized(spec.functionId, sizeBytes), 'bad_state');
+      await harness.grow(spec.volumeId, sizeBytes);
+      const grown = await storage.resized(spec.functionId, sizeBytes);
+      expect(grown).toEqual({ ...attached, sizeBytes });
+      expect(await storage.resized(spec.functionId, sizeBytes)).toEqual(grown);
+      expect(await storage.list()).toEqual([grown]);
+    });
+
     it('detaches; twice, and what was never attached, is fine', async () => {
       await storage.attach(spec);
       await storage.detach(spec.functionId);
@@ -110,11 +150,13 @@ export function storageTargetContract(name: string, makeHarness: () => Promise<S
 
     it('lists what is not ours without a mark, and does not touch it', async ({ skip }) => {
       if (!harness.plantForeign) return skip('nobody else can attach here');
-      const functionId = harness.plantForeign();
+      const functionId = await harness.plantForeign();
       const before = await storage.list();
       expect(before.map((each) => each.mark)).toEqual([null]);
       await rejection(storage.detach(functionId), 'denied');
       await rejection(storage.attach({ ...spec, functionId }), 'conflict');
+      await rejection(storage.setQos(functionId, { iosPerSecond: 1000 }), 'denied');
+      await rejection(storage.resized(functionId, 2 ** 30), 'denied');
       expect(await storage.list()).toEqual(before);
     });
 

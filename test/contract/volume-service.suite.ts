@@ -13,6 +13,7 @@ export interface VolumeHarness {
 }
 
 const noVolume = asId<VolumeId>('99999999-9999-4999-8999-999999999999');
+const cloned = asId<VolumeId>('77777777-7777-4777-8777-777777777777');
 const otherNode = asId<NodeId>('88888888-8888-4888-8888-888888888888');
 
 /** What every VolumeService does. */
@@ -127,6 +128,37 @@ export function volumeServiceContract(name: string, makeHarness: () => Promise<V
       await volumes.disconnect(volumeId, instance);
       await volumes.disconnect(noVolume, instance);
       expect(await volumes.listExports(node)).toEqual([]);
+    });
+
+    it('takes a snapshot once, and makes volumes from it', async () => {
+      const { sizeBytes } = await made();
+      const snapshot = await volumes.ensureSnapshot({ id: 'snap-1', volumeId });
+      expect(snapshot).toEqual({ id: 'snap-1', volumeId, sizeBytes });
+      expect(await volumes.ensureSnapshot({ id: 'snap-1', volumeId })).toEqual(snapshot);
+      await rejection(volumes.ensureSnapshot({ id: 'snap-1', volumeId: harness.foreignVolume }), 'conflict');
+      await rejection(volumes.ensureSnapshot({ id: 'snap-2', volumeId: noVolume }), 'not_found');
+      expect(await volumes.listSnapshots(volumeId)).toEqual([snapshot]);
+      expect(await volumes.listSnapshots(noVolume)).toEqual([]);
+      const spec = { id: cloned, snapshot: 'snap-1', sizeBytes, node, instance: otherInstance };
+      const volume = await volumes.ensureVolumeFromSnapshot(spec);
+      expect(volume).toEqual({ id: cloned, sizeBytes, bootable: true, madeFor: { node, instance: otherInstance } });
+      expect(await volumes.ensureVolumeFromSnapshot(spec)).toEqual(volume);
+      await rejection(volumes.ensureVolumeFromSnapshot({ ...spec, id: noVolume, sizeBytes: sizeBytes / 2 }), 'invalid');
+      await rejection(volumes.ensureVolumeFromSnapshot({ ...spec, id: noVolume, snapshot: 'none' }), 'not_found');
+      await volumes.deleteVolume(cloned);
+      await volumes.deleteSnapshot('snap-1');
+      await volumes.deleteSnapshot('snap-1');
+      expect(await volumes.listSnapshots(volumeId)).toEqual([]);
+    });
+
+    it('grows a volume, and never makes it smaller', async () => {
+      const { sizeBytes } = await made();
+      const grown = await volumes.resizeVolume(volumeId, sizeBytes * 2);
+      expect(grown.sizeBytes).toBe(sizeBytes * 2);
+      expect(await volumes.resizeVolume(volumeId, sizeBytes * 2)).toEqual(grown);
+      expect(await volumes.getVolume(volumeId)).toEqual(grown);
+      await rejection(volumes.resizeVolume(volumeId, sizeBytes), 'invalid');
+      await rejection(volumes.resizeVolume(noVolume, sizeBytes), 'not_found');
     });
 
     it('rejects with the reason of a signal that is aborted, and leaves nothing', async () => {

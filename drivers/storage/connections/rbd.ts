@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { DpuError } from '../../../core/errors.ts';
+import type { JsonObject } from '../../../core/units.ts';
+import { createIfAbsent, ensureRbdCluster, findBdev, rbd } from '../../../packages/spdk-client/src/index.ts';
+import type { Backend, ConnectionContext } from './backend.ts';
+import { listOf, requireText, textOf, wrong } from './fields.ts';
+
+/**
+ * A Ceph image, as Cinder's RBD driver describes it: `name` is `pool/image`. All images of a user share one registered cluster: a connection
+ * for each runs out of threads. The key is `keyring`, or the one that the operator keeps under `secret_uuid`. @throws DpuError `invalid`.
+ */
+export function rbdBackend(data: JsonObject, context: ConnectionContext): Backend {
+  const [pool, image, ...rest] = requireText(data, 'name').split('/');
+  if (!pool || !image || rest.length > 0) throw wrong('name', 'is not pool/image');
+  const hosts = (listOf(data, 'hosts') ?? []).filter((host) => typeof host === 'string');
+  if (hosts.length === 0) throw wrong('hosts', 'is missing');
+  const ports = (listOf(data, 'ports') ?? []).map(String);
+  const user = textOf(data, 'auth_username') ?? 'admin';
+  // as many hosts as ports is the rule, and not always so
+  const monitors = hosts.map((host, index) => `${bracketed(host)}:${ports[index] ?? ports.at(-1) ?? '3300'}`).join(',');
+  const cluster = `dpu-${createHash('sha256').update(`${user} ${monitors}`).digest('hex').slice(0, 12)}`;
+  const name = `vol-${context.volumeId}${context.readOnly ? '-ro' : ''}`;
+  return {
+    kind: 'rbd',
+    name,
+    async open(spdk, options) {
+      const secret = textOf(data, 'secret_uuid');
+      const key =
+        keyOf(textOf(data, 'keyring')) ?? (secret === undefined ? undefined : await context.cephSecret(secret));
+      const config = { mon_host: monitors, ...(key === undefined ? {} : { key }) };
+      await ensureRbdCluster(spdk, { name: cluster, user_id: user, config_param: config }, options);
+      const wanted = { name, pool_name: pool, rbd_name: image, block_size: 512, cluster_name: cluster };
+      await createIfAbsent(
+        () => spdk.call(rbd.create, { ...wanted, ...(context.readOnly ? { read_only: true } : {}) }, options),
+        () => findBdev(spdk, name, options),
+      );
+      const found = await findBdev(spdk, name, options);
+      if (!found) throw new DpuError('hardware', `the block device of volume ${context.volumeId} went away`);
+      return found;
+    },
+  };
+}
+
+/** The key alone: Cinder gives a keyring file's text or just the key. */
+function keyOf(keyring: string | undefined): string | undefined {
+  if (keyring === undefined) return undefined;
+  return /^\s*key\s*=\s*(\S+)/m.exec(keyring)?.[1] ?? keyring.trim();
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}
