@@ -227,6 +227,18 @@ describe.skipIf(!canHaveVirtualHosts('virtual backend of snic-controller'))('the
     expect(await card.lab.remains()).toEqual([]);
   });
 
+  it('plugs anew what hangs on a tap that was taken away from under it', async () => {
+    const reservation = await card.make(nic);
+    await card.backend.plug(nic, reservation);
+    const carrier = (): string[] => JSON.parse(card.lab.ip('-j', 'link', 'show', 'dev', 'pf0rep0'))[0].flags;
+    card.lab.ip('link', 'del', 'dev', 'pf0rep0');
+    await rejection(card.backend.plug(nic, reservation), 'not_found');
+    await card.backend.make(nic, reservation);
+    expect(carrier()).toContain('NO-CARRIER');
+    expect(await card.backend.plug(nic, reservation)).toMatchObject({ plugged: true });
+    expect(carrier()).not.toContain('NO-CARRIER');
+  });
+
   it('makes the tap again that a restart of the SoC took', async () => {
     const { reservation, state } = await card.backend.make(nic, await card.backend.reserve(nic, []));
     card.lab.ip('link', 'del', 'dev', 'pf0rep0');

@@ -18,7 +18,7 @@ import {
   requireUsableId,
   slotOf,
 } from './slot.ts';
-import { createTaps } from './taps.ts';
+import { createTaps, type Tap } from './taps.ts';
 import { forgetPending, notePending, pendingSlots, unplugDevice } from './unplug.ts';
 
 /**
@@ -44,6 +44,14 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
     const { id, type, class: functionClass, mac } = spec;
     const place = { key: portName(slot), bdf: bdfOf(slot), bdfState: 'assigned' as const, representor };
     return { ...place, id, type, class: functionClass, mac, plugged: false, unplugPending: false, vuid: null };
+  };
+
+  /** @throws `not_found`; QEMU would make a tap that is gone by itself, without an alias that says whose it is. */
+  const representorOf = async (spec: BackendSpec, slot: number, signal: AbortSignal | undefined): Promise<Tap> => {
+    const name = representorName(spec.type, slot);
+    const tap = (await taps.list(signal)).find((each) => each.name === name && each.id === spec.id);
+    if (!tap) throw new DpuError('not_found', `function ${spec.id} has no representor`);
+    return tap;
   };
 
   return {
@@ -112,19 +120,13 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
           const device = deviceOf(spec, slot, front);
           const view = await viewHost(qmp);
           requirePort(view, spec.id, slot);
+          const tap = spec.class === 'virtio-net' ? await representorOf(spec, slot, signal) : null;
           if (deviceAt(view, spec.id, slot)) {
-            if (!(await pendingSlots(qmp)).has(slot)) return stateOf(qmp, spec, slot);
-            if (!view.off)
-              throw new DpuError('busy', `host was asked to let go of function ${spec.id} and may do so yet`);
+            const pending = (await pendingSlots(qmp)).has(slot);
+            if (!pending && !tap?.loose) return stateOf(qmp, spec, slot);
+            // it may go at any time, or leads nowhere: it has to come away first
+            if (!view.off) throw new DpuError('busy', `host must let go of function ${spec.id} first`);
             await unplugDevice(qmp, deviceName(spec.id), { deadlineMs: commandTimeoutMs, clock, signal });
-          }
-          if (spec.class === 'virtio-net') {
-            // QEMU would make one that is gone, without a name that says whose it is
-            const found = await taps.list(signal);
-            const representor = representorName(spec.type, slot);
-            if (!found.some((each) => each.name === representor && each.id === spec.id)) {
-              throw new DpuError('not_found', `function ${spec.id} has no representor`);
-            }
           }
           await forgetPending(qmp, slot);
           await dropBackEnds(qmp, slot, backEnds);

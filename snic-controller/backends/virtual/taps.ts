@@ -11,6 +11,8 @@ export interface Tap {
   readonly slot: number;
   /** Whose it is by its alias; null: not ours. */
   readonly id: FunctionId | null;
+  /** Nobody holds its other end although it is up: a device that was plugged with this name hangs on another tap, now gone. */
+  readonly loose: boolean;
 }
 
 /** The representors of network functions: persistent taps, each with the function's id in its alias. */
@@ -38,7 +40,7 @@ export function createTaps(options: { readonly netns?: string | undefined; reado
     const text = await must('taps could not be listed', ['-j', 'link', 'show'], signal);
     return parseLinks(text).flatMap((link) => {
       const represented = representedBy(link.name);
-      return represented ? [{ ...represented, name: link.name, id: ownerOf(link.alias) }] : [];
+      return represented ? [{ ...represented, name: link.name, id: ownerOf(link.alias), loose: link.loose }] : [];
     });
   };
   return {
@@ -69,14 +71,22 @@ function ownerOf(alias: string | null): FunctionId | null {
   return alias?.startsWith(aliasPrefix) ? (alias.slice(aliasPrefix.length) as FunctionId) : null;
 }
 
+interface Link {
+  readonly name: string;
+  readonly alias: string | null;
+  readonly loose: boolean;
+}
+
 /** Reads `ip -j link`. @throws `hardware` when it is not that. */
-function parseLinks(text: string): readonly { readonly name: string; readonly alias: string | null }[] {
+function parseLinks(text: string): readonly Link[] {
   try {
     const links: unknown = JSON.parse(text || '[]');
     if (!Array.isArray(links)) throw new TypeError('not a list');
-    return links.flatMap(({ ifname, ifalias }: { ifname?: unknown; ifalias?: unknown }) =>
-      typeof ifname === 'string' ? [{ name: ifname, alias: typeof ifalias === 'string' ? ifalias : null }] : [],
-    );
+    return links.flatMap(({ ifname, ifalias, flags }: Readonly<Record<string, unknown>>) => {
+      if (typeof ifname !== 'string') return [];
+      const loose = Array.isArray(flags) && flags.includes('NO-CARRIER');
+      return [{ name: ifname, alias: typeof ifalias === 'string' ? ifalias : null, loose }];
+    });
   } catch (error) {
     throw new DpuError('hardware', 'the list of network interfaces is unreadable', { cause: error });
   }
