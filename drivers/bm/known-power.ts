@@ -26,6 +26,10 @@ export function rememberPower(power: PowerController): KnownPower {
     async powerOff(mode, softTimeoutMs, signal) {
       await note(power.powerOff(mode, softTimeoutMs, signal).then(() => 'off' as const));
     },
+    owner: () => power.owner(),
+    async reset(signal) {
+      await note(power.reset(signal).then(() => 'on' as const));
+    },
     setNextBoot: (target, signal) => power.setNextBoot(target, signal),
     inventory: (signal) => power.inventory(signal),
   };

@@ -1,12 +1,13 @@
 import { DpuError } from '../../core/errors.ts';
 import type { PowerController } from '../../core/ports/power-controller.ts';
+import { ownPower } from '../../core/power-owner.ts';
 import type { Caller } from './call.ts';
 import { isServed, type SimContext } from './context.ts';
 
 /** The host's BMC behind its port. */
 export function simPower(context: SimContext, call: Caller): PowerController {
   const { host, faults, options, state } = context;
-  return {
+  return ownPower(context.clock, {
     getPower: (signal) =>
       call({ method: 'getPower', key: 'host', signal, reads: true, effect: () => host.row().power }),
     powerOn: (signal) =>
@@ -51,6 +52,17 @@ export function simPower(context: SimContext, call: Caller): PowerController {
           if (host.row().power === 'on') throw new DpuError('timeout', 'host did not shut down in time');
         },
       }),
+    reset: (signal) =>
+      call({
+        method: 'reset',
+        key: 'host',
+        signal,
+        effect: () => {
+          if (host.row().power === 'off') throw new DpuError('bad_state', 'host is off');
+          host.switchOff();
+          host.switchOn();
+        },
+      }),
     setNextBoot: (target, signal) =>
       call({ method: 'setNextBoot', key: target.functionId, signal, effect: () => host.setNextBoot(target) }),
     inventory: (signal) =>
@@ -64,7 +76,10 @@ export function simPower(context: SimContext, call: Caller): PowerController {
           model: 'Simulated server',
           cpus: options.host.cpus,
           memoryMib: options.host.memoryMib,
+          manufacturer: null,
+          nics: [],
+          disks: [],
         }),
       }),
-  };
+  });
 }

@@ -7,7 +7,9 @@ import { diskSpec, rejection } from './samples.ts';
 export interface PowerHarness {
   readonly power: PowerController;
   /** The host takes no notice of a soft power off from now on. */
-  ignoreSoftOff?(): void;
+  ignoreSoftOff?(): void | Promise<void>;
+  /** Resolves when a host that was switched on listens to a soft power off; at once where it always does. */
+  booted?(): Promise<void>;
   reopen?(): Promise<PowerController>;
   close(): Promise<void>;
 }
@@ -37,6 +39,7 @@ export function powerControllerContract(name: string, makeHarness: () => Promise
       await power.powerOn();
       await power.powerOn();
       expect(await power.getPower()).toBe('on');
+      await harness.booted?.();
       await power.powerOff(mode, 10_000);
       await power.powerOff(mode, 10_000);
       expect(await power.getPower()).toBe('off');
@@ -57,7 +60,7 @@ export function powerControllerContract(name: string, makeHarness: () => Promise
     it('times out where the host takes no notice, which hard power off does not ask', async ({ skip }) => {
       if (!harness.ignoreSoftOff) return skip('this host always obeys');
       await power.powerOn();
-      harness.ignoreSoftOff();
+      await harness.ignoreSoftOff();
       await rejection(power.powerOff('soft', 5), 'timeout');
       expect(await power.getPower()).toBe('on');
       await power.powerOff('hard', 5);
@@ -67,12 +70,38 @@ export function powerControllerContract(name: string, makeHarness: () => Promise
     it('gives up waiting for the host when aborted', async ({ skip }) => {
       if (!harness.ignoreSoftOff) return skip('this host always obeys');
       await power.powerOn();
-      harness.ignoreSoftOff();
+      await harness.ignoreSoftOff();
       const abort = new AbortController();
       const waiting = power.powerOff('soft', 3_600_000, abort.signal);
       const reason = new Error('enough');
       setImmediate(() => abort.abort(reason));
       await expect(waiting).rejects.toBe(reason);
+    });
+
+    it('resets a host that is on, and no other', async () => {
+      await rejection(power.reset(), 'bad_state');
+      await power.powerOn();
+      await power.reset();
+      expect(await power.getPower()).toBe('on');
+    });
+
+    it('has one owner at a time, whose reason others see', async ({ skip }) => {
+      if (!harness.ignoreSoftOff) return skip('this host always obeys');
+      expect(power.owner()).toBeNull();
+      await power.powerOn();
+      await harness.ignoreSoftOff();
+      const abort = new AbortController();
+      const waiting = power.powerOff('soft', 3_600_000, abort.signal);
+      const reason = power.owner()?.reason;
+      expect(reason).toContain('shut down');
+      const refused = await rejection(power.powerOff('hard', 5), 'busy');
+      expect(refused.details).toMatchObject({ owner: reason });
+      expect(await power.getPower()).toBe('on');
+      abort.abort(new Error('enough'));
+      await expect(waiting).rejects.toThrow('enough');
+      expect(power.owner()).toBeNull();
+      await power.powerOff('hard', 5);
+      expect(await power.getPower()).toBe('off');
     });
 
     it('rejects with the reason of a signal that is aborted, and leaves everything as it was', async () => {
