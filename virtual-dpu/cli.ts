@@ -33,6 +33,7 @@ for up:
   --front HOW           how the server reaches its disks: nbd (default) or vhost-user
   --ovn                 with OVN, which then owns the flows of the bridge
   --no-tenant           without tenant network, DHCP and metadata
+  --group NAME          lets a group use OVSDB, SPDK's socket and the BMC: that of a daemon without rights
 `;
 
 /** What the command line asks for. */
@@ -60,7 +61,7 @@ const output = { output: { type: 'string', short: 'o' } } as const;
 const OPTIONS = {
   up: {
     ...{ ...shared, ...output, memory: text, cpus: text, 'serial-number': text, uuid: text, accel: text, arch: text },
-    ...{ front: text, ovn: flag, 'no-tenant': flag },
+    ...{ front: text, ovn: flag, 'no-tenant': flag, group: text },
   },
   down: shared,
   status: { ...shared, ...output },
@@ -138,8 +139,10 @@ function upOptions(stateDir: string, values: Values): UpOptions {
   const accel = oneOf('--accel', values.accel, ['tcg', 'kvm', 'auto']);
   const arch = oneOf('--arch', values.arch, ['x86_64', 'aarch64']);
   const front = oneOf('--front', values.front, ['nbd', 'vhost-user']);
+  const group = nonEmpty('--group', values.group);
   const options: UpOptions = {
     stateDir,
+    ...(group === undefined ? {} : { group }),
     ...(memoryMib === undefined ? {} : { memoryMib }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(serialNumber === undefined ? {} : { serialNumber }),

@@ -24,6 +24,7 @@ import {
   runTool,
 } from './process.ts';
 import { checkPrograms, checkRights } from './requirements.ts';
+import { groupId, shareWith } from './share.ts';
 
 /** What `up` shall bring; what is absent is left as it is, or to a default. */
 export interface UpOptions extends HostOptions {
@@ -34,6 +35,8 @@ export interface UpOptions extends HostOptions {
   readonly ovn?: boolean;
   /** A tenant network with DHCP and metadata. Default yes. */
   readonly tenant?: boolean;
+  /** A group that may use OVSDB, SPDK's socket and the BMC: that of a daemon without rights of its own. Default none. */
+  readonly group?: string;
   /** Takes lines of progress for people. */
   readonly log?: (line: string) => void;
 }
@@ -42,7 +45,12 @@ export interface UpOptions extends HostOptions {
 export type PartName = 'host' | 'network' | 'storage' | 'bmc';
 
 /** What was chosen at the first `up`, until `down`. */
-type Choices = { readonly front: PartContext['front']; readonly ovn: boolean; readonly tenant: boolean };
+interface Choices {
+  readonly front: PartContext['front'];
+  readonly ovn: boolean;
+  readonly tenant: boolean;
+  readonly group: string | null;
+}
 
 /** What runs of a virtual DPU. */
 export interface VirtualDpuStatus {
@@ -63,6 +71,7 @@ export interface VirtualDpuStatus {
 export async function up(options: UpOptions): Promise<VirtualDpu> {
   checkHostOptions(options);
   checkRights();
+  if (options.group !== undefined) await groupId(options.group);
   checkPrograms({ arch: options.arch ?? 'x86_64', ovn: options.ovn ?? false, tenant: options.tenant ?? true });
   const stateDir = await makeStateDir(options.stateDir);
   return await withStateLock(stateDir, () => upLocked(stateDir, options));
@@ -91,6 +100,7 @@ async function upLocked(stateDir: string, options: UpOptions): Promise<VirtualDp
   const { name } = context;
   const dpu: VirtualDpu = { version: 1, name, stateDir, host, network, storage, bmc };
   await writeJson(descriptionFile(stateDir), dpu);
+  if (choices.group !== null) await shareWith(await groupId(choices.group), dpu);
   return dpu;
 }
 
@@ -201,14 +211,14 @@ async function allOf<T extends readonly unknown[]>(work: { [K in keyof T]: Promi
   return (await Promise.all(work)) as unknown as T;
 }
 
-const DEFAULTS: Choices = { front: 'nbd', ovn: false, tenant: true };
+const DEFAULTS: Choices = { front: 'nbd', ovn: false, tenant: true, group: null };
 
 function choose(kept: Choices | undefined, options: UpOptions): Choices {
   if (kept === undefined) {
-    const { front, ovn, tenant } = { ...DEFAULTS, ...withoutUndefined(options) };
-    return { front, ovn, tenant };
+    const { front, ovn, tenant, group } = { ...DEFAULTS, ...withoutUndefined(options) };
+    return { front, ovn, tenant, group };
   }
-  for (const key of ['front', 'ovn', 'tenant'] as const) {
+  for (const key of ['front', 'ovn', 'tenant', 'group'] as const) {
     if (options[key] === undefined || options[key] === kept[key]) continue;
     throw new DpuError('conflict', `it is up with ${key} ${kept[key]} and not ${options[key]}: take it down first`, {
       field: key,

@@ -97,12 +97,22 @@ describe.runIf(canHaveVirtualDpus('the virtual DPU'))('a virtual DPU', () => {
     const { stateDir, name, network } = await dpus.up();
     await runTool(['ip', 'netns', 'delete', `${name}-t`]);
     await runTool(['ip', 'netns', 'delete', name]);
+    expect((await status(stateDir)).parts.network).toBe(false);
     const mended = await up({ stateDir });
     expect((await status(stateDir)).state).toBe('up');
     const inside = (pid: number): string => readlinkSync(`/proc/${pid}/ns/net`);
     expect(inside(mended.network.pids.vswitchd)).toBe(inside(mended.host.pid));
     expect(mended.network.pids.vswitchd).not.toBe(network.pids.vswitchd);
     expect(await runTool(['ip', 'netns', 'pids', name])).toContain(String(mended.host.pid));
+  });
+
+  it('is mended when only the tenant was taken away', async () => {
+    const { stateDir, name, host } = await dpus.up();
+    await runTool(['ip', 'netns', 'delete', `${name}-t`]);
+    const { network, host: same } = await up({ stateDir });
+    expect(same).toEqual(host);
+    expect(await runTool(['ip', 'netns', 'pids', `${name}-t`])).toContain(String(network.tenant?.pids.dnsmasq));
+    expect(await runTool(['ip', '-n', `${name}-t`, 'addr', 'show', 'eth0'])).toContain('192.168.77.1/24');
   });
 
   it('restarts one part and leaves the others', async () => {

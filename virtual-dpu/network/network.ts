@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import type { NetworkPart, OvnPart } from '../description.ts';
-import { socNetns } from '../netns.ts';
+import { socNetns, tenantNetns } from '../netns.ts';
 import type { PartContext } from '../part.ts';
 import { livingProcess } from '../process.ts';
 import { startOvn, stopOvn } from './ovn.ts';
@@ -37,8 +38,14 @@ export async function stopNetwork(context: Pick<PartContext, 'stateDir' | 'name'
   await stopOvs(context);
 }
 
-/** Whether all of the network's processes run. */
-export async function networkAlive(context: Pick<PartContext, 'stateDir'>, options: NetworkOptions): Promise<boolean> {
+/** Whether the namespaces are there, and all of the network's processes run. */
+export async function networkAlive(
+  context: Pick<PartContext, 'stateDir' | 'name'>,
+  options: NetworkOptions,
+): Promise<boolean> {
+  const { name } = context;
+  const namespaces = [socNetns(name), ...(options.tenant ? [tenantNetns(name)] : [])];
+  if (!namespaces.every((netns) => existsSync(`/run/netns/${netns}`))) return false;
   for (const name of networkProcesses(options)) {
     if ((await livingProcess(context.stateDir, name)) === undefined) return false;
   }

@@ -38,7 +38,7 @@ export async function startTenant(context: PartContext): Promise<TenantPart> {
   const paths = tenantPaths(context.stateDir);
   await mkdir(paths.hostsDir, { recursive: true, mode: 0o700 });
   await mkdir(paths.metadataDir, { recursive: true, mode: 0o700 });
-  await ensureNetns(netns);
+  if (await ensureNetns(netns)) await endServices(context);
   if (!(await hasInterface(netns, 'eth0'))) await connectToBridge(context, netns);
   await vsctl(
     context,
@@ -59,9 +59,14 @@ export async function startTenant(context: PartContext): Promise<TenantPart> {
 
 /** Ends the tenant network. One that is not there is fine; reservations, leases and metadata stay. */
 export async function stopTenant(context: Pick<PartContext, 'stateDir' | 'name'>): Promise<void> {
-  await Promise.all([endNamed(context.stateDir, 'dnsmasq'), endNamed(context.stateDir, 'metadata')]);
+  await endServices(context);
   await rm(tenantPaths(context.stateDir).metadataSocket, { force: true });
   await removeNetns(tenantNetns(context.name));
+}
+
+/** Ends what runs in the namespace, or in one that had its name. */
+async function endServices({ stateDir }: Pick<PartContext, 'stateDir'>): Promise<void> {
+  await Promise.all([endNamed(stateDir, 'dnsmasq'), endNamed(stateDir, 'metadata')]);
 }
 
 /** Where the tenant network keeps its files. */
@@ -82,7 +87,7 @@ async function connectToBridge(context: PartContext, netns: string): Promise<voi
   const soc = socNetns(context.name);
   const port = TENANT_PORT.interface;
   const ip = (where: string, ...args: string[]) => runTool(['ip', '-n', where, ...args]);
-  if (await hasInterface(soc, port)) await ip(soc, 'link', 'delete', port);
+  await removeInterface(soc, port);
   await ip(soc, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns);
   await Promise.all([
     runTool(['ethtool', '-K', port, 'tx', 'off'], { netns: soc }),
@@ -93,6 +98,16 @@ async function connectToBridge(context: PartContext, netns: string): Promise<voi
   await ip(netns, 'address', 'add', `${TENANT.metadata}/32`, 'dev', 'eth0');
   await ip(soc, 'link', 'set', port, 'mtu', String(TENANT.mtu), 'up');
   await ip(netns, 'link', 'set', 'eth0', 'up');
+}
+
+/** What is left of a pair goes away by itself, a little after the namespace of its other end: perhaps just now. */
+async function removeInterface(netns: string, name: string): Promise<void> {
+  if (!(await hasInterface(netns, name))) return;
+  try {
+    await runTool(['ip', '-n', netns, 'link', 'delete', name]);
+  } catch (error) {
+    if (await hasInterface(netns, name)) throw error;
+  }
 }
 
 async function hasInterface(netns: string, name: string): Promise<boolean> {
