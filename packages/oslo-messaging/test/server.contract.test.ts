@@ -203,8 +203,17 @@ describe.skipIf(!haveStock())('our server, stock oslo.messaging as the client', 
     await first.ready();
     const asked = ask(client, { method: 'slow', prepare: { server: 'drained', timeout: 50 } });
     await begun.promise;
-    const stopped = first.stop({ drainMs });
-    if (drainMs > 1) finish.resolve();
+    let over = false;
+    const stopped = first.stop({ drainMs }).finally(() => {
+      over = true;
+    });
+    if (drainMs > 1) {
+      const other = await startPeer('rpc_client.py', { url: rabbit.url, exchange: 'dpu' });
+      await ask(other, { method: 'nothing' });
+      await other.stop();
+      expect(over).toBe(false);
+      finish.resolve();
+    }
     await stopped;
     const second = start('second', () => Promise.resolve());
     expect(await asked).toMatchObject({ result: drainMs > 1 ? 'first' : 'second' });
