@@ -11,7 +11,6 @@ import { ensureNetns, removeNetns, socNetns } from './netns.ts';
 import { networkAlive, networkProcesses, startNetwork, stopNetwork } from './network/network.ts';
 import type { PartContext } from './part.ts';
 import { descriptionFile, makeStateDir, nameOf, runDir, stateDirOf } from './paths.ts';
-import { startStorage, stopStorage, storageAlive } from './pending.ts';
 import {
   endNamed,
   endProcess,
@@ -25,6 +24,7 @@ import {
 } from './process.ts';
 import { checkPrograms, checkRights } from './requirements.ts';
 import { groupId, shareWith } from './share.ts';
+import { startStorage, stopStorage, storageAlive } from './storage/part.ts';
 
 /** What `up` shall bring; what is absent is left as it is, or to a default. */
 export interface UpOptions extends HostOptions {

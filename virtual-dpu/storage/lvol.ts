@@ -156,6 +156,7 @@ async function copyDown(face: Face, store: LvolStore, volume: Volume, bottom: st
   const base = bottom === null ? undefined : store.volumes.get(bottom);
   await runJob(face.qsd, 'block-stream', {
     device: volume.image.format,
+    'auto-dismiss': false,
     ...(base !== undefined && { 'base-node': base.image.format }),
   });
 }
