@@ -21,10 +21,13 @@ export interface Finding {
 const MIB = 1 << 20;
 
 /** Examines this machine for a virtual DPU in a state directory, which need not exist. What it makes to try something it takes away. */
-export async function examine(stateDir: string): Promise<readonly Finding[]> {
+export async function examine(
+  stateDir: string,
+  options: { readonly kvmDeadlineMs?: number } = {},
+): Promise<readonly Finding[]> {
   const [network, kvm, loopback, disk] = await Promise.all([
     tryNetwork(),
-    tryKvm(),
+    tryKvm(options.kvmDeadlineMs ?? 5000),
     tryLoopback(),
     lookAtDisk(stateDir),
   ]);
@@ -109,8 +112,8 @@ async function tryVeth(netns: string): Promise<Finding> {
   }
 }
 
-async function tryKvm(): Promise<Finding> {
-  const verdict = await tryAccel('kvm');
+async function tryKvm(deadlineMs: number): Promise<Finding> {
+  const verdict = await tryAccel('kvm', { deadlineMs });
   return verdict.usable
     ? { id: 'kvm', level: 'ok', text: 'KVM runs a trial guest (--accel kvm)' }
     : {

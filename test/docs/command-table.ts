@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseCommand } from '../../virtual-dpu/cli.ts';
 import { ROOT } from '../architecture/project-files.ts';
 
 /** How one kind of command in the documents is checked. `check` resolves with what is wrong, or with nothing. */
@@ -31,6 +32,7 @@ export const COMMAND_TABLE: readonly CommandRule[] = [
   { words: ['kill'], how: 'a process of the reader; the crash suite does it', check: nothing },
   { words: ['npm', 'ci'], how: 'the set-up runs it', check: nothing },
   { words: ['npm', 'test'], how: 'CI runs it; the paths must exist', check: checkTestArguments },
+  { words: ['npx', 'virtual-dpu'], how: "virtual-dpu's own parser", check: checkVirtualDpu },
   { words: ['npm', 'run'], how: 'the script and its flags must exist; CI runs the demo', check: checkScript },
   { words: ['.ci/run'], how: 'CI is this file', check: checkOwnFile('.ci/run') },
   { words: ['curl'], how: 'the route table must have the path', check: checkCurl },
@@ -47,6 +49,15 @@ export async function checkCommand(argv: readonly string[], table = COMMAND_TABL
   const rule = matching.sort((a, b) => b.words.length - a.words.length)[0];
   if (!rule) return `no rule in test/docs/command-table.ts says how \`${words.join(' ')}\` is checked`;
   return await rule.check(words.slice(rule.words.length));
+}
+
+async function checkVirtualDpu(args: readonly string[]): Promise<string | undefined> {
+  try {
+    parseCommand(args);
+    return await Promise.resolve(undefined);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 async function checkTestArguments(args: readonly string[]): Promise<string | undefined> {
