@@ -2,6 +2,7 @@
 
 import type { ErrorRecord } from './errors.ts';
 import type { InstanceState } from './instance-state.ts';
+import type { QosSpec } from './ports/network-binder.ts';
 import type { FunctionRole } from './ports/ownership.ts';
 import type { BdfState, FunctionClass, FunctionType } from './ports/snic-controller.ts';
 import type { FunctionId, InstanceId, Mac, OperationId } from './units.ts';
@@ -76,6 +77,8 @@ export interface BindingRecord {
   readonly bdev: string | null;
   /** Id of the sealed connection that the request brought; null where the volume service is asked. */
   readonly connectionSecret: string | null;
+  /** Limits of a port that were asked for; null: none. */
+  readonly qos: QosSpec | null;
 }
 
 /** One change of the records; applied in one transaction with the journal entry that it came with. */
@@ -96,7 +99,7 @@ export type RecordChange =
   | {
       readonly type: 'binding-patch';
       readonly functionId: FunctionId;
-      readonly patch: Partial<Pick<BindingRecord, 'phase' | 'ips' | 'sizeBytes' | 'bdev'>>;
+      readonly patch: Partial<Pick<BindingRecord, 'phase' | 'ips' | 'sizeBytes' | 'bdev' | 'qos'>>;
     }
   /** Erases the binding and the secrets that lived with it. */
   | { readonly type: 'binding-gone'; readonly functionId: FunctionId };

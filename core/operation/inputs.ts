@@ -1,5 +1,6 @@
 /** What plans are made from: composed by the use cases, journaled as the operation's input, read by the drivers. */
 
+import type { QosSpec } from '../ports/network-binder.ts';
 import type { FunctionRole } from '../ports/ownership.ts';
 import type { FunctionType } from '../ports/snic-controller.ts';
 import type { Flavor } from '../records.ts';
@@ -58,6 +59,14 @@ export interface DetachInput {
   readonly functionId: FunctionId;
   readonly key: string;
   readonly madeForInstance: boolean;
+}
+
+/** Input of `set_interface_qos`; the limits replace those that the port has. */
+export interface QosInput {
+  readonly instance: InstanceId;
+  readonly functionId: FunctionId;
+  readonly portId: PortId;
+  readonly qos: QosSpec;
 }
 
 /** A function that goes with its instance, whole or half made. */

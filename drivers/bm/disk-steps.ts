@@ -124,6 +124,7 @@ function withBinding(steps: readonly Step[], instance: InstanceId, disk: DiskInp
       sizeBytes: disk.sizeBytes > 0 ? disk.sizeBytes : null,
       bdev: null,
       connectionSecret: disk.connectionSecret,
+      qos: null,
     },
   };
   const undo = async (context: StepContext) => {

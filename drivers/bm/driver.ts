@@ -14,10 +14,12 @@ import {
   readDestroyInput,
   readDetachInput,
   readPowerInput,
+  readQosInput,
 } from './input.ts';
 import { rememberPower } from './known-power.ts';
 import type { BmParts } from './parts.ts';
 import { rebootPlan, startPlan, stopPlan } from './power-plans.ts';
+import { qosPlan } from './qos.ts';
 
 /** What the bare-metal driver is made of. */
 export interface BmDriverOptions extends Omit<BmParts, 'deadlines'> {
@@ -37,6 +39,7 @@ const plans: Partial<Record<OperationKind, Readonly<Record<number, PlanMaker>>>>
   attach_interface: { 1: (parts, input) => attachInterfacePlan(parts, readAttachInterfaceInput(input)) },
   detach_interface: { 1: (parts, input) => detachInterfacePlan(parts, readDetachInput(input)) },
   attach_volume: { 1: (parts, input) => attachVolumePlan(parts, readAttachVolumeInput(input)) },
+  set_interface_qos: { 1: (parts, input) => qosPlan(parts, readQosInput(input)) },
   detach_volume: { 1: (parts, input) => detachVolumePlan(parts, readDetachInput(input)) },
 };
 

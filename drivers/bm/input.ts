@@ -12,6 +12,7 @@ import type {
   InstanceInput,
   NicInput,
   PowerInput,
+  QosInput,
 } from '../../core/operation/inputs.ts';
 import {
   asId,
@@ -55,6 +56,22 @@ export function readDetachInput(input: JsonObject): DetachInput {
     functionId: asId<FunctionId>(fields.text('functionId')),
     key: fields.text('key'),
     madeForInstance: fields.flag('madeForInstance'),
+  };
+}
+
+/** Input of `set_interface_qos`. */
+export function readQosInput(input: JsonObject): QosInput {
+  const fields = fieldsOf(input, 'input');
+  const qos = fields.object('qos');
+  return {
+    instance: asId<InstanceId>(fields.text('instance')),
+    functionId: asId<FunctionId>(fields.text('functionId')),
+    portId: asId<PortId>(fields.text('portId')),
+    qos: {
+      bitsPerSecond: qos.count('bitsPerSecond'),
+      packetsPerSecond: qos.count('packetsPerSecond'),
+      direction: qos.oneOf('direction', ['egress', 'ingress', 'both']),
+    },
   };
 }
 

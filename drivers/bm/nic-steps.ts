@@ -81,6 +81,7 @@ function portStep(parts: BmParts, to: InstanceInput, nic: NicInput): Step {
       sizeBytes: null,
       bdev: null,
       connectionSecret: null,
+      qos: null,
     },
   };
   return {

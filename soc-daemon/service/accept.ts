@@ -139,6 +139,8 @@ export async function resolveChange(
       return plain(detachInput(store, instance, 'volume', args.volume_id, 'volume_id'));
     case 'detach_interface':
       return plain(detachInput(store, instance, 'port', args.port_id, 'port_id'));
+    case 'set_interface_qos':
+      return plain(qosInput(store, instance, args as unknown as Args<'set_interface_qos'>));
     default: {
       const { wait: _wait, request_id: _id, uuid: _uuid, ...rest } = args;
       return plain({ ...rest, instance });
@@ -150,6 +152,16 @@ function refuseAttached(store: NodeStore, instance: InstanceId, functionId: stri
   if (store.bindings(instance).some((binding) => binding.functionId === functionId)) {
     throw new DpuError('conflict', 'it is attached already', { field });
   }
+}
+
+function qosInput(store: NodeStore, instance: InstanceId, args: Args<'set_interface_qos'>): JsonObject {
+  const binding = store.bindings(instance).find((each) => each.kind === 'port' && each.key === args.port_id);
+  if (!binding) throw new DpuError('not_found', 'the instance has no such port', { field: 'port_id' });
+  if (args.burst !== undefined) {
+    throw new DpuError('unsupported', 'the size of a burst is chosen by the node', { field: 'burst' });
+  }
+  const qos = { bitsPerSecond: args.bps ?? 0, packetsPerSecond: args.pps ?? 0, direction: args.direction ?? 'both' };
+  return { instance, functionId: binding.functionId, portId: binding.key, qos };
 }
 
 function detachInput(

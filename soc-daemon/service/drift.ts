@@ -2,6 +2,7 @@
 
 import { diskFunctionId } from '../../core/derived-ids.ts';
 import { stateObserved } from '../../core/instance-state.ts';
+import type { QosSpec } from '../../core/ports/network-binder.ts';
 import type { PowerState } from '../../core/ports/power-controller.ts';
 import type { FunctionState } from '../../core/ports/snic-controller.ts';
 import type { BindingRecord, FunctionRecord, InstanceRecord, RecordChange } from '../../core/records.ts';
@@ -14,6 +15,7 @@ export type Mending =
   /** Make it again: the same id gives the same function. */
   | { readonly do: 'make'; readonly row: FunctionRecord; readonly binding: BindingRecord }
   | { readonly do: 'bind'; readonly row: FunctionRecord; readonly binding: BindingRecord }
+  | { readonly do: 'limit'; readonly binding: BindingRecord }
   | { readonly do: 'plug'; readonly row: FunctionRecord }
   /** Take it from the host, from its port or volume, and from the card. */
   | { readonly do: 'remove-function'; readonly id: FunctionId; readonly kind: 'port' | 'volume'; readonly key: string }
@@ -64,6 +66,8 @@ function driftOfFunction(
       ? seen.bindings.some((each) => each.portId === binding.key && each.functionId === row.id)
       : seen.attachments.some((each) => each.functionId === row.id);
   if (!bound && binding.phase === 'bound') work.push({ do: 'bind', row, binding });
+  const port = seen.bindings.find((each) => binding.kind === 'port' && each.portId === binding.key);
+  if (binding.phase === 'bound' && !sameQos(binding.qos, port?.qos ?? null)) work.push({ do: 'limit', binding });
   if (row.phase === 'plugged' && !actual?.plugged) work.push({ do: 'plug', row });
   if (actual && (actual.bdf !== row.bdf || actual.representor !== row.representor) && actual.bdf !== null) {
     const bdfState = row.bdf !== null && row.bdf !== actual.bdf ? 'changed' : actual.bdfState;
@@ -71,6 +75,14 @@ function driftOfFunction(
     work.push({ do: 'record', changes: [{ type: 'function-patch', id: row.id, patch }] });
   }
   return work;
+}
+
+function sameQos(a: QosSpec | null, b: QosSpec | null): boolean {
+  return (
+    a?.bitsPerSecond === b?.bitsPerSecond &&
+    a?.packetsPerSecond === b?.packetsPerSecond &&
+    a?.direction === b?.direction
+  );
 }
 
 /** Things with the instance's mark that no row of it speaks of. */
@@ -153,6 +165,7 @@ export function rowsFromMarks(seen: Observation, power: PowerState, generation: 
       sizeBytes: attachment?.sizeBytes ?? null,
       bdev: attachment?.bdev ?? null,
       connectionSecret: null,
+      qos: seen.bindings.find((other) => role === 'nic' && other.portId === key)?.qos ?? null,
     });
   }
   const instance: InstanceRecord = {
@@ -188,6 +201,7 @@ export function rowsFromVolumes(instance: InstanceId, seen: Observation, generat
       sizeBytes: each.sizeBytes,
       bdev: null,
       connectionSecret: null,
+      qos: null,
     }),
   );
   return {

@@ -17,6 +17,8 @@ export interface MendParts {
   readonly unplugDeadlineMs: number;
 }
 
+const noLimit = { bitsPerSecond: 0, packetsPerSecond: 0, direction: 'both' } as const;
+
 /** Does one piece of work; each may be done again. @throws DpuError as the ports do. */
 export async function mend(parts: MendParts, instance: InstanceId, work: Mending, signal: AbortSignal): Promise<void> {
   const { store, peers } = parts;
@@ -27,6 +29,8 @@ export async function mend(parts: MendParts, instance: InstanceId, work: Mending
       return make(parts, recordOf(store, instance), work.row, work.binding, signal);
     case 'bind':
       return bind(parts, recordOf(store, instance), work.row, work.binding, signal);
+    case 'limit':
+      return peers.binder.setQos(asId<PortId>(work.binding.key), work.binding.qos ?? noLimit, signal);
     case 'plug': {
       const { bdf, bdfState } = await peers.snic.plugFunction(work.row.id, signal);
       return store.change([{ type: 'function-patch', id: work.row.id, patch: { bdf, bdfState } }]);

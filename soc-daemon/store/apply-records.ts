@@ -106,12 +106,12 @@ function putFunction(sql: Sql, record: FunctionRecord): void {
 function putBinding(sql: Sql, record: BindingRecord): void {
   sql(`
     INSERT INTO bindings (function_id, instance, kind, key, phase, made_for_instance, ips, boot, read_only, size_bytes,
-      bdev, connection_secret)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      bdev, connection_secret, qos)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (function_id) DO UPDATE SET instance = excluded.instance, kind = excluded.kind, key = excluded.key,
       phase = excluded.phase, made_for_instance = excluded.made_for_instance, ips = excluded.ips,
       boot = excluded.boot, read_only = excluded.read_only, size_bytes = excluded.size_bytes, bdev = excluded.bdev,
-      connection_secret = excluded.connection_secret
+      connection_secret = excluded.connection_secret, qos = excluded.qos
   `).run(
     record.functionId,
     record.instance,
@@ -125,6 +125,7 @@ function putBinding(sql: Sql, record: BindingRecord): void {
     record.sizeBytes,
     record.bdev,
     record.connectionSecret,
+    toJson(record.qos),
   );
 }
 

@@ -1,5 +1,6 @@
 import type { DatabaseOptions } from '../../kit/sqlite.ts';
 import { initial } from './migrations/0001-initial.ts';
+import { qos } from './migrations/0002-qos.ts';
 
 /** `DPUC`, the store's mark in its file's header. */
 export const applicationId = 0x44505543;
@@ -13,9 +14,10 @@ const unsound = [
   UNION ALL SELECT 1 FROM bindings WHERE NOT json_valid(ips)
   UNION ALL SELECT 1 FROM ports WHERE NOT json_valid(ips)
   UNION ALL SELECT 1 FROM outbox WHERE NOT json_valid(args)`,
+  "SELECT 1 FROM bindings WHERE NOT json_valid(coalesce(qos, 'null'))",
 ];
 
 /** What the store's database is. */
 export function storeDatabase(file: string, durability: 'full' | 'off'): DatabaseOptions {
-  return { file, applicationId, migrations: [initial], durability, unsound };
+  return { file, applicationId, migrations: [initial, qos], durability, unsound };
 }

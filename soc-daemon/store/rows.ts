@@ -3,6 +3,7 @@ import type { ErrorRecord } from '../../core/errors.ts';
 import type { InstanceState, OperationKind } from '../../core/instance-state.ts';
 import type { OperationRecord, OperationState } from '../../core/operation/journal.ts';
 import type { StepPhase, StepRecord } from '../../core/operation/plan.ts';
+import type { QosSpec } from '../../core/ports/network-binder.ts';
 import type { NetworkPort } from '../../core/ports/network-service.ts';
 import type { BindingRecord, Flavor, FunctionRecord, InstanceRecord, InstanceTodo } from '../../core/records.ts';
 import type { FunctionId, InstanceId, Json, JsonObject, Mac, OperationId, PortId } from '../../core/units.ts';
@@ -72,6 +73,7 @@ interface BindingRow {
   readonly size_bytes: number | null;
   readonly bdev: string | null;
   readonly connection_secret: string | null;
+  readonly qos: string | null;
 }
 
 interface PortRow {
@@ -198,6 +200,7 @@ function bindingOf(row: BindingRow): BindingRecord {
     sizeBytes: row.size_bytes,
     bdev: row.bdev,
     connectionSecret: row.connection_secret,
+    qos: fromJson<QosSpec>(row.qos),
   };
 }
 

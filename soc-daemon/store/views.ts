@@ -1,4 +1,5 @@
 import type { InstanceState } from '../../core/instance-state.ts';
+import type { QosSpec } from '../../core/ports/network-binder.ts';
 import type { FunctionRecord, InstanceRecord } from '../../core/records.ts';
 import type { InstanceId } from '../../core/units.ts';
 import type { Sql } from '../../kit/sqlite.ts';
@@ -54,7 +55,7 @@ function viewOf(sql: Sql, record: InstanceRecord): Instance {
           bdf_state: bdfState,
           representor,
           ips: [...binding.ips],
-          qos: null,
+          qos: qosView(binding.qos),
         };
       }),
     volumes: bindings
@@ -74,4 +75,8 @@ function viewOf(sql: Sql, record: InstanceRecord): Instance {
     todo: record.todo ? { ...record.todo } : null,
     generation: record.generation,
   };
+}
+
+function qosView(qos: QosSpec | null): Instance['interfaces'][number]['qos'] {
+  return qos === null ? null : { bps: qos.bitsPerSecond, pps: qos.packetsPerSecond, direction: qos.direction };
 }

@@ -146,5 +146,6 @@ export function binding(n: number, functionId: string, kind: BindingRecord['kind
     sizeBytes: null,
     bdev: null,
     connectionSecret: null,
+    qos: null,
   };
 }

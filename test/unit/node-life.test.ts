@@ -59,6 +59,33 @@ describe('node', () => {
     expect(checkWorld(world)).toEqual([]);
   });
 
+  it('limits a NIC, shows it, and limits it again when the switch forgot or the store is lost', async () => {
+    const { node, world } = await startNode();
+    const { instance } = await carryOut(node, 'build_and_run_instance', request);
+    const port = node.service.getInstance(instance).interfaces[0]?.port_id ?? '';
+    const limits = { bps: 10_000_000, pps: 2000, direction: 'egress' } as const;
+    const seen = () => [...world.state.ports.rows()].find((row) => row.portId === port)?.qos;
+    const wanted = { bitsPerSecond: 10_000_000, packetsPerSecond: 2000, direction: 'egress' };
+    await expect(node.service.submit('set_interface_qos', { port_id: 'none', bps: 1 }, caller)).rejects.toMatchObject({
+      code: 'not_found',
+      field: 'port_id',
+    });
+    expect((await carryOut(node, 'set_interface_qos', { port_id: port, ...limits })).state).toBe('succeeded');
+    expect(seen()).toEqual(wanted);
+    expect(node.service.getInstance(instance).interfaces[0]?.qos).toEqual(limits);
+    world.restartPeer('ovs', { losePorts: true });
+    await node.daemon.reconcile();
+    expect(seen()).toEqual(wanted);
+    await node.stop();
+    nodes.splice(0);
+    const { node: reborn } = await startNode(world);
+    expect(reborn.service.getInstance(instance).interfaces[0]?.qos).toEqual(limits);
+    expect((await carryOut(reborn, 'set_interface_qos', { port_id: port })).state).toBe('succeeded');
+    expect(seen()).toBeNull();
+    expect(reborn.service.getInstance(instance).interfaces[0]?.qos).toBeNull();
+    expect(checkWorld(world)).toEqual([]);
+  });
+
   it('refuses a second instance, an unknown flavor, a volume that is not there', async () => {
     const { node } = await startNode();
     const built = await carryOut(node, 'build_and_run_instance', request);
