@@ -38,7 +38,10 @@ export interface LoadedConfig {
     readonly local: WithDefaults<NonNullable<Part<'network'>['local']>, 'netns'>;
   };
   readonly storage: Required<Part<'storage'>>;
-  readonly host: Required<Part<'host'>>;
+  readonly host: WithDefaults<Omit<Part<'host'>, 'ipmi' | 'hardware'>, 'redfish' | 'username' | 'password_file'> & {
+    readonly ipmi?: Required<NonNullable<Part<'host'>['ipmi']>>;
+    readonly hardware: NonNullable<Part<'host'>['hardware']>;
+  };
   readonly sim: WithDefaults<Part<'sim'>, 'world_file'>;
   readonly log: Required<Part<'log'>>;
 }
@@ -115,7 +118,7 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
   const base = dirname(file);
   const absolute = (path: string): string => resolve(base, path);
   const state_dir = absolute(config.state_dir);
-  const { amqp, rest, store, sim, network } = config as Required<SocDaemonConfig>;
+  const { amqp, rest, store, sim, network, host } = config as Required<SocDaemonConfig>;
   return {
     ...(config as Required<SocDaemonConfig>),
     file,
@@ -154,6 +157,13 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
             },
           }
         : {}),
+    },
+    host: {
+      ...host,
+      ...(host.password_file === undefined ? {} : { password_file: absolute(host.password_file) }),
+      ...(host.redfish?.ca_file === undefined
+        ? {}
+        : { redfish: { ...host.redfish, ca_file: absolute(host.redfish.ca_file) } }),
     },
     sim: {
       ...sim,

@@ -21,7 +21,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
 import { consolePath } from './api/console-socket.ts';
 import { type ApiAddress, createApi } from './api/create-api.ts';
-import { checkPeers, openPeers } from './peers.ts';
+import { bmcPassword, checkPeers, openPeers } from './peers.ts';
 import { createConsoleHub } from './service/console-hub.ts';
 import { createDaemon, type Daemon } from './service/daemon.ts';
 import { settleIdentity } from './service/identity.ts';
@@ -67,7 +67,8 @@ function transportUrl(config: LoadedConfig): string | null {
 function missingSecrets(config: LoadedConfig): readonly string[] {
   const { tcp } = config.rest;
   const files = [config.store.key_file, tcp?.token_file, tcp?.key_file].filter((file) => file !== undefined);
-  const checks = [() => transportUrl(config), ...files.map((file) => () => readSecretFile(file))];
+  const bmc = config.host.kind === 'bmc' ? [() => bmcPassword(config)] : [];
+  const checks = [() => transportUrl(config), ...bmc, ...files.map((file) => () => readSecretFile(file))];
   return checks.flatMap((check) => {
     try {
       check();

@@ -11,9 +11,11 @@ import type { StorageTarget } from '../core/ports/storage-target.ts';
 import type { VolumeService } from '../core/ports/volume-service.ts';
 import type { NodeId } from '../core/units.ts';
 import { openOvsNetwork } from '../drivers/network/open.ts';
+import { checkHost, openBmcHost } from '../drivers/power/open.ts';
 import { sqliteWorldStore } from '../drivers/sim/sqlite-world-store.ts';
 import { createSimWorld, type SimWorld } from '../drivers/sim/world.ts';
 import type { LoadedConfig } from '../kit/config.ts';
+import { readCredential, readSecretFile } from '../kit/credentials.ts';
 
 /** All that the daemon drives. */
 export interface Peers {
@@ -48,6 +50,7 @@ const groups = ['functions', 'network', 'storage', 'host'] as const;
 
 /** Refuses what a schema can't: a simulated part under a profile that has none. @throws DpuError `invalid`. */
 export function checkPeers(config: LoadedConfig): void {
+  checkHost(config.host);
   for (const group of groups) {
     if (config.profile === 'sim' || config[group].kind !== 'sim') continue;
     throw new DpuError('invalid', `${group}.kind may not be sim with profile ${config.profile}`, {
@@ -129,9 +132,24 @@ function openStorage(context: PeerContext): { storage: StorageTarget; volumes: V
 }
 
 function openHost(context: PeerContext): { power: PowerController; console: HostConsole | null } {
-  const { host } = context.config;
-  switch (host.kind) {
+  const { config, clock, log } = context;
+  switch (config.host.kind) {
     case 'sim':
       return { power: context.sim().power, console: context.sim().console };
+    case 'bmc': {
+      const opened = openBmcHost({ host: config.host, password: bmcPassword(config), clock, log });
+      context.onClose(() => opened.close());
+      return opened;
+    }
   }
+}
+
+/** The password of the host's BMC. @throws DpuError. */
+export function bmcPassword({ host }: LoadedConfig): string {
+  const password =
+    host.password_file === undefined ? readCredential('bmc-password') : readSecretFile(host.password_file);
+  if (password !== null) return password;
+  throw new DpuError('invalid', 'host needs password_file, or the systemd credential bmc-password', {
+    field: 'host.password_file',
+  });
 }

@@ -367,13 +367,87 @@ export interface SocDaemonConfig {
     kind?: 'sim';
   };
   /**
-   * The host's power.
+   * The host's power and console.
    */
   host?: {
     /**
-     * `sim`: the simulated BMC.
+     * `sim`: the simulated BMC. `bmc`: the server's own, by Redfish or IPMI.
      */
-    kind?: 'sim';
+    kind?: 'sim' | 'bmc';
+    /**
+     * The BMC's Redfish service; used for everything it can do.
+     */
+    redfish?: {
+      /**
+       * Scheme, name or address, and port.
+       */
+      url: string;
+      /**
+       * SHA-256 of the BMC's certificate; any other is refused.
+       */
+      fingerprint?: string;
+      /**
+       * PEM: who signs the BMC's certificate. Default: the system's CAs.
+       */
+      ca_file?: string;
+      /**
+       * Id of the host among the BMC's systems, where there are several.
+       */
+      system_id?: string;
+    };
+    /**
+     * The BMC's IPMI: the console, and the power where there is no Redfish.
+     */
+    ipmi?: {
+      /**
+       * Name or address.
+       */
+      address: string;
+      /**
+       * UDP port.
+       */
+      port?: number;
+      /**
+       * Allowed, best first. `[17]` keeps others from talking it down.
+       *
+       * @minItems 1
+       * @maxItems 2
+       */
+      cipher_suites?: [17 | 3] | [17 | 3, 17 | 3];
+    };
+    /**
+     * Account at the BMC; with `kind: bmc`.
+     */
+    username?: string;
+    /**
+     * File of mode 0600. Default: the systemd credential `bmc-password`.
+     */
+    password_file?: string;
+    /**
+     * What the BMC does not tell, or tells wrongly: IPMI knows neither CPUs nor memory.
+     */
+    hardware?: {
+      /**
+       * Hardware threads.
+       */
+      cpus?: number;
+      /**
+       * Memory, in MiB.
+       */
+      memory_mib?: number;
+      /**
+       * Serial number.
+       */
+      serial_number?: string;
+    };
+    /**
+     * How long the BMC has for one answer, in seconds.
+     */
+    call_timeout_s?: number;
+    /**
+     * How long the host has to come on, or to be off when its power is taken away, in seconds.
+     */
+    power_timeout_s?: number;
   };
   /**
    * The simulated hardware of what has the kind `sim`.

@@ -31,6 +31,8 @@ export interface SerialReader {
   text(): string;
   /** Resolves when the text was read; what is before it is forgotten. */
   until(text: string, deadlineMs?: number): Promise<void>;
+  /** Forgets what was read. */
+  clear(): void;
   write(text: string): void;
   close(): void;
 }
@@ -118,6 +120,9 @@ export async function openSerial(path: string): Promise<SerialReader> {
     async until(wanted, deadlineMs = 60_000) {
       await eventually(`${JSON.stringify(wanted)} on the serial line`, async () => text.includes(wanted), deadlineMs);
       text = text.slice(text.indexOf(wanted) + wanted.length);
+    },
+    clear() {
+      text = '';
     },
     write: (typed) => void socket.write(typed),
     close: () => void socket.destroy(),

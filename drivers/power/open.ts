@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { createIpmiClient } from 'node-ipmi';
+import { DpuError } from '../../core/errors.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import type { HostConsole } from '../../core/ports/host-console.ts';
+import type { Log } from '../../core/ports/log.ts';
+import type { PowerController } from '../../core/ports/power-controller.ts';
+import type { LoadedConfig } from '../../kit/config.ts';
+import { ipmiConsole } from './console.ts';
+import { createBmcPower } from './controller.ts';
+import { ipmiProtocol } from './ipmi.ts';
+import type { BmcProtocol, PartialInventory } from './protocol.ts';
+import { redfishProtocol } from './redfish.ts';
+
+/** The settings of the host's BMC. */
+export type HostSettings = LoadedConfig['host'];
+
+/** A host whose BMC is driven. */
+export interface BmcHost {
+  readonly power: PowerController;
+  /** null where the BMC has none that we speak. */
+  readonly console: HostConsole | null;
+  close(): Promise<void>;
+}
+
+/** Refuses what a schema can't. @throws DpuError `invalid`. */
+export function checkHost(host: HostSettings): void {
+  if (host.kind !== 'bmc') return;
+  if (!host.redfish && !host.ipmi) {
+    throw new DpuError('invalid', 'host.redfish or host.ipmi is needed with host.kind bmc', { field: 'host' });
+  }
+  if (host.username === undefined) {
+    throw new DpuError('invalid', 'host.username is needed with host.kind bmc', { field: 'host.username' });
+  }
+  const { fingerprint, ca_file: ca } = host.redfish ?? {};
+  if (fingerprint !== undefined && ca !== undefined) {
+    throw new DpuError('invalid', 'host.redfish takes fingerprint or ca_file', { field: 'host.redfish.ca_file' });
+  }
+}
+
+/** The host's BMC as the configuration describes it; nothing is sent yet. @throws DpuError `invalid`, `not_found`. */
+export function openBmcHost(parts: {
+  readonly host: HostSettings;
+  readonly password: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}): BmcHost {
+  const { host, password, clock, log } = parts;
+  checkHost(host);
+  const username = host.username ?? '';
+  const callMs = host.call_timeout_s * 1000;
+  const ipmi = host.ipmi
+    ? createIpmiClient({
+        host: host.ipmi.address,
+        port: host.ipmi.port,
+        username,
+        password,
+        // 17 and 3 alone: suite 0 lets anybody in with any password (IPMI 2.0 22.15.2).
+        cipherSuites: host.ipmi.cipher_suites,
+        timeoutMs: callMs,
+      })
+    : undefined;
+  const redfish = host.redfish
+    ? redfishProtocol({
+        url: host.redfish.url,
+        auth: { kind: 'auto', username, password },
+        tls: tlsOf(host.redfish),
+        ...(host.redfish.system_id === undefined ? {} : { system: { id: host.redfish.system_id } }),
+        callMs,
+      })
+    : undefined;
+  const [first, ...others] = [redfish, ipmi && ipmiProtocol(ipmi, callMs)].filter(
+    (one): one is BmcProtocol => one !== undefined,
+  );
+  if (first === undefined) throw new DpuError('internal', 'a BMC without a protocol');
+  const power = createBmcPower({
+    protocols: [first, ...others],
+    known: knownOf(host),
+    clock,
+    log,
+    powerMs: host.power_timeout_s * 1000,
+  });
+  return {
+    power,
+    console: ipmi ? ipmiConsole(ipmi, callMs) : null,
+    async close() {
+      await Promise.all([redfish?.close(), ipmi?.close()]);
+    },
+  };
+}
+
+function tlsOf({ fingerprint, ca_file: file }: NonNullable<HostSettings['redfish']>) {
+  if (fingerprint !== undefined) return { fingerprints: [fingerprint] };
+  if (file === undefined) return {};
+  try {
+    return { ca: readFileSync(file, 'utf8') };
+  } catch (cause) {
+    throw new DpuError('not_found', `${file} can't be read`, { field: 'host.redfish.ca_file', cause });
+  }
+}
+
+function knownOf({ hardware }: HostSettings): PartialInventory {
+  return { cpus: hardware.cpus, memoryMib: hardware.memory_mib, serialNumber: hardware.serial_number };
+}
