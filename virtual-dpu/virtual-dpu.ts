@@ -1,5 +1,5 @@
 /** A whole server with a DPU out of real parts on one Linux machine. The library beneath `npx virtual-dpu`. */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DpuError } from '../core/errors.ts';
 import { bmcAlive, startBmc, stopBmc } from './bmc/part.ts';
@@ -127,9 +127,18 @@ export async function down(options: {
     const strangers = await pidsIn(socNetns(name));
     await removeNetns(socNetns(name));
     await rm(runDir(stateDir), { recursive: true, force: true });
+    await removeSockets(stateDir);
     await rm(choicesFile(stateDir), { force: true });
     return strangers;
   });
+}
+
+/** Removes what those left that could not clean up after themselves. */
+async function removeSockets(stateDir: string): Promise<void> {
+  const files = await readdir(stateDir, { recursive: true, withFileTypes: true });
+  for (const file of files.filter((each) => each.isSocket() || each.isFIFO())) {
+    await rm(join(file.parentPath, file.name), { force: true });
+  }
 }
 
 /** Ends what others started into the namespace through this library (snic-controller), before what it works on goes away. */

@@ -1,5 +1,5 @@
 /** A virtual DPU comes up, is mended and goes away, and leaves nothing. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -183,6 +183,25 @@ describe.runIf(canHaveVirtualDpus('the virtual DPU'))('a virtual DPU', () => {
     } finally {
       qmp.close();
     }
+  });
+
+  it('lets a group use what a daemon without rights needs, and nothing else', async () => {
+    const { stateDir, network, storage, bmc, host } = await dpus.up({ group: 'nogroup' });
+    const asNobody = (...argv: string[]) =>
+      spawnSync('setpriv', ['--reuid=nobody', '--regid=nogroup', '--clear-groups', '--', ...argv], {
+        encoding: 'utf8',
+      });
+    const connect = (path: string) => asNobody('socat', '-u', '/dev/null', `UNIX-CONNECT:${path}`).status;
+    expect(connect(network.ovsdb.slice('unix:'.length))).toBe(0);
+    expect(connect(storage.spdk)).toBe(0);
+    for (const file of [join(stateDir, 'virtual-dpu.json'), bmc.passwordFile, bmc.redfish.certificateFile]) {
+      expect(asNobody('cat', file).stdout).toBe(await readFile(file, 'utf8'));
+    }
+    for (const path of [host.qmp.snic, host.qmp.bmc, join(network.runDir, 'br-int.mgmt')])
+      expect(connect(path)).not.toBe(0);
+    for (const file of [host.serialLog, join(network.runDir, 'conf.db')])
+      expect(asNobody('cat', file).status).not.toBe(0);
+    await expect(up({ stateDir, group: 'no-such-group' })).rejects.toMatchObject({ code: 'invalid', field: 'group' });
   });
 
   it('refuses a state directory whose sockets could not be bound', async () => {
