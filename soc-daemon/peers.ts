@@ -4,6 +4,7 @@ import type { Clock } from '../core/ports/clock.ts';
 import type { HostConsole } from '../core/ports/host-console.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { NetworkBinder } from '../core/ports/network-binder.ts';
+import type { NodeStore } from '../core/ports/node-store.ts';
 import type { PowerController } from '../core/ports/power-controller.ts';
 import type { Random } from '../core/ports/random.ts';
 import type { SnicController } from '../core/ports/snic-controller.ts';
@@ -16,12 +17,13 @@ import { sqliteWorldStore } from '../drivers/sim/sqlite-world-store.ts';
 import { createSimWorld, type SimWorld } from '../drivers/sim/world.ts';
 import type { LoadedConfig } from '../kit/config.ts';
 import { readCredential, readSecretFile } from '../kit/credentials.ts';
+import { localSource } from './service/local-source.ts';
 
 /** All that the daemon drives. */
 export interface Peers {
   readonly snic: SnicController;
   /** The switch, for the node whose marks it shall carry; once. */
-  openNetwork(node: NodeId): NetworkBinder;
+  openNetwork(node: NodeId, store: NodeStore): NetworkBinder;
   readonly storage: StorageTarget;
   readonly volumes: VolumeService;
   readonly power: PowerController;
@@ -77,7 +79,7 @@ export function openPeers(parts: Pick<PeerContext, 'config' | 'clock' | 'random'
   };
   return {
     snic: openSnic(context),
-    openNetwork: (node) => openNetwork(context, node),
+    openNetwork: (node, store) => openNetwork(context, node, store),
     ...openStorage(context),
     ...openHost(context),
     onPeerRestart(listener) {
@@ -107,14 +109,15 @@ function openSnic(context: PeerContext): SnicController {
   }
 }
 
-function openNetwork(context: PeerContext, node: NodeId): NetworkBinder {
+function openNetwork(context: PeerContext, node: NodeId, store: NodeStore): NetworkBinder {
   const { config, clock, log, restarted } = context;
   switch (config.network.kind) {
     case 'sim':
       return context.sim().network;
     case 'ovs': {
       const { network, catalogue } = config;
-      const opened = openOvsNetwork({ network, subnets: catalogue.subnets, node, clock, log, restarted });
+      const { subnets } = catalogue;
+      const opened = openOvsNetwork({ network, subnets, node, source: localSource(store), clock, log, restarted });
       context.onClose(() => opened.close());
       return opened;
     }

@@ -6,6 +6,7 @@ import type { NodeId } from '../../core/units.ts';
 import type { LoadedConfig } from '../../kit/config.ts';
 import { createOvsNetworkBinder, type OvsNetwork } from './binder.ts';
 import { devlinkLookup } from './devlink.ts';
+import { type LocalSource, localServiceOf, startLocalNetworks } from './local/local-networks.ts';
 import type { TunnelSpec } from './tunnels.ts';
 
 /** What a configured switch is opened with. */
@@ -15,6 +16,8 @@ export interface OvsNetworkParts {
   readonly node: NodeId;
   readonly clock: Clock;
   readonly log: Log;
+  /** What leases and metadata of local networks are made of. */
+  readonly source: LocalSource;
   /** To be called when the switch may have forgotten what it had. */
   readonly restarted: () => void;
 }
@@ -23,7 +26,10 @@ const retryMs = 5_000;
 
 /** The switch as the configuration describes it, and what is kept up in it besides ports. @throws DpuError `invalid`. */
 export function openOvsNetwork(parts: OvsNetworkParts): OvsNetwork {
-  const { network: settings, subnets, node, clock, log, restarted } = parts;
+  const { network: settings, subnets, node, source, clock, log, restarted } = parts;
+  if (settings.local.enabled && settings.flows !== 'ours') {
+    throw new DpuError('invalid', 'local networks need flows: ours', { field: 'network.local.enabled' });
+  }
   const network = createOvsNetworkBinder({
     ovsdb: settings.ovsdb,
     ...(settings.tls ? { tls: readTls(settings.tls) } : {}),
@@ -35,19 +41,35 @@ export function openOvsNetwork(parts: OvsNetworkParts): OvsNetwork {
     segments: subnets,
     ...(settings.devlink ? { representors: devlinkLookup() } : {}),
     antiSpoof: settings.anti_spoof,
+    ...(settings.local.enabled ? { localService: localServiceOf } : {}),
     bindTimeoutMs: settings.bind_timeout_s * 1000,
     clock,
     log,
   });
   const keeping = keepTunnels(network, settings.tunnels, clock, log);
+  const local = settings.local.enabled
+    ? startLocalNetworks({
+        network,
+        node,
+        subnets,
+        source,
+        switchNetns: settings.local.netns,
+        leaseSeconds: settings.local.lease_s,
+        clock,
+        log,
+      })
+    : null;
+  local?.touch();
   network.onRestart(() => {
     keeping.again();
+    local?.touch();
     restarted();
   });
   return {
     ...network,
     async close() {
       keeping.stop();
+      await local?.close();
       await network.close();
     },
   };

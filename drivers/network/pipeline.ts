@@ -148,10 +148,14 @@ function admission(port: PipelinePort): readonly string[] {
   ];
 }
 
-/** DHCP and metadata go to the SoC whomever they are addressed to, and with the port's own address only. */
+/**
+ * DHCP and metadata go to the SoC whomever they are addressed to, and with the port's own address only; the answers go to the port and
+ * to nobody else, also while the switch has not learned where it is.
+ */
 function localServices(port: PipelinePort, { ofport, mac }: LocalService): readonly string[] {
   const hand = `mod_dl_dst:${mac},output:${ofport}`;
   const metadata = `${from(port)},ip,nw_dst=${metadataAddress}`;
+  const answers = `in_port=${ofport}`;
   return [
     flow(table.local, 50, `${from(port)},udp,tp_src=68,tp_dst=67`, hand),
     flow(table.local, 50, `${from(port)},arp,arp_tpa=${metadataAddress}`, `output:${ofport}`),
@@ -159,6 +163,10 @@ function localServices(port: PipelinePort, { ofport, mac }: LocalService): reado
       .filter((each) => !each.includes(':'))
       .map((ip) => flow(table.local, 50, `${metadata},nw_src=${ip}`, hand)),
     flow(table.local, 40, metadata, 'drop'),
+    flow(table.local, 70, `${answers},dl_dst=${port.mac}`, `output:${port.ofport}`),
+    flow(table.local, 65, `${answers},arp`, go(table.forward)),
+    flow(table.local, 65, `${answers},udp,tp_src=67,dl_dst=ff:ff:ff:ff:ff:ff`, go(table.forward)),
+    flow(table.local, 60, answers, 'drop'),
     flow(table.local, 30, `arp,dl_dst=${mac}`, go(table.fromCt)),
     flow(table.local, 20, `dl_dst=${mac}`, 'drop'),
   ];

@@ -36,7 +36,7 @@ export interface SwitchOptions {
   /** Whether instances may send with their own addresses only. With `flows: ours`. */
   readonly antiSpoof?: boolean;
   /** Where a subnet's DHCP and metadata are answered. With `flows: ours`. */
-  readonly localService?: (cache: OvsCache, subnet: string) => LocalService | null;
+  readonly localService?: (cache: OvsCache, node: NodeId, subnet: string) => LocalService | null;
   /** How long the switch has to take a port, in milliseconds; default 15000. */
   readonly bindTimeoutMs?: number;
   /** How long a call waits for a database that is away, in milliseconds; default 5000. */
@@ -160,7 +160,8 @@ function pipelinePort(cache: OvsCache, each: SwitchPort, options: SwitchOptions)
   const { mac, mark, qos } = bindingOf(each, options.node, true);
   if (!isInstancePort(each, options.node) || slot === null || mac === null || !isTaken(nic)) return null;
   const subnet = mark?.port?.subnet ?? null;
-  const local: LocalService | null = subnet === null ? null : (options.localService?.(cache, subnet) ?? null);
+  const local: LocalService | null =
+    subnet === null ? null : (options.localService?.(cache, options.node, subnet) ?? null);
   const trunk = port.trunks.size > 0;
   const ips = mark?.port?.ips ?? [];
   return { slot, ofport: nic.ofport ?? 0, mac, ips, trunk, qos, rules: readRules(nic.external_ids), local };

@@ -1,5 +1,6 @@
 /** A program that tests run inside of a network namespace: sends, counts and answers. It prints JSON lines. */
 import { createSocket } from 'node:dgram';
+import { request } from 'node:http';
 import { connect, createServer } from 'node:net';
 
 const [command, ...args] = process.argv.slice(2);
@@ -57,9 +58,25 @@ function probe(host: string, port: number, ms: number): void {
   setTimeout(() => end(false), ms);
 }
 
+/** What an HTTP server answers; status 0 where none does within `ms`. */
+function get(url: string, ms: number, header?: string): void {
+  const [name, value] = header?.split(': ') ?? [];
+  const asked = request(url, { timeout: ms, headers: name && value ? { [name]: value } : {} }, (response) => {
+    let body = '';
+    response.setEncoding('utf8').on('data', (chunk: string) => {
+      body += chunk;
+    });
+    response.on('end', () => say({ status: response.statusCode, body }));
+  });
+  asked.on('timeout', () => asked.destroy(new Error('too late')));
+  asked.on('error', () => say({ status: 0, body: '' }));
+  asked.end();
+}
+
 const numbers = args.map(Number);
 if (command === 'send') send(args[0] ?? '', numbers[1] ?? 0, numbers[2] ?? 0, numbers[3] ?? 0, numbers[4] ?? 0);
 else if (command === 'sink') sink(numbers[0] ?? 0);
 else if (command === 'echo') echo(numbers[0] ?? 0);
 else if (command === 'probe') probe(args[0] ?? '', numbers[1] ?? 0, numbers[2] ?? 0);
+else if (command === 'get') get(args[0] ?? '', numbers[1] ?? 0, args[2]);
 else process.exit(2);
