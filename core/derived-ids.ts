@@ -37,3 +37,8 @@ export function rootVolumeId(instance: InstanceId): VolumeId {
 export function requestedPortId(instance: InstanceId, request: string, index: number): PortId {
   return derive('port', instance, request, String(index)) as PortId;
 }
+
+/** The snapshot of a volume that a request asked for; a repeat of the request finds it. */
+export function requestedSnapshotId(instance: InstanceId, volume: VolumeId, request: string): string {
+  return derive('snapshot', instance, volume, request);
+}

@@ -69,6 +69,14 @@ export interface QosInput {
   readonly qos: QosSpec;
 }
 
+/** Input of `create_snapshot`. */
+export interface SnapshotInput {
+  readonly instance: InstanceId;
+  readonly volumeId: VolumeId;
+  readonly snapshotId: string;
+  readonly name: string | null;
+}
+
 /** A function that goes with its instance, whole or half made. */
 export interface DoomedFunction {
   readonly functionId: FunctionId;

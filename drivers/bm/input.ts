@@ -13,6 +13,7 @@ import type {
   NicInput,
   PowerInput,
   QosInput,
+  SnapshotInput,
 } from '../../core/operation/inputs.ts';
 import {
   asId,
@@ -72,6 +73,17 @@ export function readQosInput(input: JsonObject): QosInput {
       packetsPerSecond: qos.count('packetsPerSecond'),
       direction: qos.oneOf('direction', ['egress', 'ingress', 'both']),
     },
+  };
+}
+
+/** Input of `create_snapshot`. */
+export function readSnapshotInput(input: JsonObject): SnapshotInput {
+  const fields = fieldsOf(input, 'input');
+  return {
+    instance: asId<InstanceId>(fields.text('instance')),
+    volumeId: asId<VolumeId>(fields.text('volumeId')),
+    snapshotId: fields.text('snapshotId'),
+    name: fields.textOrNull('name'),
   };
 }
 

@@ -1,6 +1,6 @@
 /** From a method's arguments to what the store accepts: one function a kind of request. */
 
-import { diskFunctionId } from '../../core/derived-ids.ts';
+import { diskFunctionId, requestedSnapshotId } from '../../core/derived-ids.ts';
 import { DpuError } from '../../core/errors.ts';
 import type { OperationKind } from '../../core/instance-state.ts';
 import type { Args, MutatingMethod } from '../../core/ports/compute-service.ts';
@@ -139,6 +139,8 @@ export async function resolveChange(
       return plain(detachInput(store, instance, 'volume', args.volume_id, 'volume_id'));
     case 'detach_interface':
       return plain(detachInput(store, instance, 'port', args.port_id, 'port_id'));
+    case 'create_snapshot':
+      return plain(snapshotInput(store, instance, args as unknown as Args<'create_snapshot'>, requestKey));
     case 'set_interface_qos':
       return plain(qosInput(store, instance, args as unknown as Args<'set_interface_qos'>));
     default: {
@@ -152,6 +154,27 @@ function refuseAttached(store: NodeStore, instance: InstanceId, functionId: stri
   if (store.bindings(instance).some((binding) => binding.functionId === functionId)) {
     throw new DpuError('conflict', 'it is attached already', { field });
   }
+}
+
+function snapshotInput(
+  store: NodeStore,
+  instance: InstanceId,
+  args: Args<'create_snapshot'>,
+  requestKey: string,
+): JsonObject {
+  const binding = store.bindings(instance).find((each) => each.kind === 'volume' && each.key === args.volume_id);
+  if (!binding) throw new DpuError('not_found', 'the instance has no such volume', { field: 'volume_id' });
+  if (binding.connectionSecret !== null) {
+    const why = 'the volume came with its connection: whoever gave that takes its snapshots';
+    throw new DpuError('unsupported', why, { field: 'volume_id' });
+  }
+  const volumeId = asId<VolumeId>(binding.key);
+  return {
+    instance,
+    volumeId,
+    snapshotId: requestedSnapshotId(instance, volumeId, requestKey),
+    name: args.name ?? null,
+  };
 }
 
 function qosInput(store: NodeStore, instance: InstanceId, args: Args<'set_interface_qos'>): JsonObject {

@@ -1,6 +1,7 @@
 /** The whole daemon, all but its sockets, on a simulated world. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Args, MutatingMethod } from '../../core/ports/compute-service.ts';
+import type { VolumeId } from '../../core/units.ts';
 import { checkWorld } from '../../drivers/sim/invariants.ts';
 import { createSimWorld, type SimWorld } from '../../drivers/sim/world.ts';
 import { memoryWorldStore } from '../../drivers/sim/world-store.ts';
@@ -84,6 +85,36 @@ describe('node', () => {
     expect(seen()).toBeNull();
     expect(reborn.service.getInstance(instance).interfaces[0]?.qos).toBeNull();
     expect(checkWorld(world)).toEqual([]);
+  });
+
+  it('takes a snapshot of a disk in use, and takes it back when that fails half-way', async () => {
+    const { node, world } = await startNode();
+    const { instance } = await carryOut(node, 'build_and_run_instance', { ...request, volumes: [{ volume_id: 'v1' }] });
+    const done = await carryOut(node, 'create_snapshot', {
+      uuid: instance,
+      volume_id: 'v1',
+      name: 'before',
+      request_id: 'r1',
+    });
+    expect(done).toMatchObject({ state: 'succeeded', result: { volume_id: 'v1', name: 'before', size_bytes: 1e9 } });
+    const again = await carryOut(node, 'create_snapshot', {
+      uuid: instance,
+      volume_id: 'v1',
+      name: 'before',
+      request_id: 'r1',
+    });
+    expect(again.id).toBe(done.id);
+    const taken = await world.volumes.listSnapshots('v1' as VolumeId);
+    expect(taken.map(({ id }) => id)).toEqual([(done.result as { snapshot_id: string }).snapshot_id]);
+    await expect(
+      node.service.submit('create_snapshot', { uuid: instance, volume_id: 'v2' }, caller),
+    ).rejects.toMatchObject({ code: 'not_found', field: 'volume_id' });
+    world.faults.order({ port: 'volume', method: 'ensureSnapshot', kind: 'fail-once', code: 'hardware' });
+    expect(await carryOut(node, 'create_snapshot', { uuid: instance, volume_id: 'v1' })).toMatchObject({
+      state: 'failed',
+    });
+    expect(await world.volumes.listSnapshots('v1' as VolumeId)).toHaveLength(1);
+    expect(node.service.getInstance(instance).state).toBe('active');
   });
 
   it('refuses a second instance, an unknown flavor, a volume that is not there', async () => {
