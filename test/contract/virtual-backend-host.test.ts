@@ -153,6 +153,18 @@ describe.skipIf(!canHaveVirtualHosts('virtual backend with a running host'))('th
     stop();
   });
 
+  it('is there again by itself after the host, while somebody watches', async () => {
+    const stop = card.backend.watch(() => {});
+    const connected = async (): Promise<boolean> => {
+      const chardevs = (await card.lab.qmp.executeAny('query-chardev')) as { label: string; filename: string }[];
+      return chardevs.some((each) => each.label === 'qmp-snic' && !each.filename.startsWith('disconnected:'));
+    };
+    while (!(await connected())) await pause(10);
+    await card.lab.restart();
+    while (!(await connected())) await pause(10);
+    stop();
+  });
+
   it('says that the host is away, and is well again when it is back', async () => {
     await card.reopen({ qmp: `${card.lab.host.qmp.snic}.not`, commandTimeoutMs: 500 });
     await rejection(card.backend.describe(), 'unavailable');

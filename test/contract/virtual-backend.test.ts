@@ -208,6 +208,16 @@ describe.skipIf(!canHaveVirtualHosts('virtual backend of snic-controller'))('the
     expect(await card.lab.remains()).toEqual(before);
   });
 
+  it('shows what is ours under its own key, even beside what is not', async () => {
+    const reservation = await card.make(nic);
+    await card.lab.qmp.execute('device_add', { driver: 'virtio-rng-pci', id: 'theirs', bus: 'rp0' });
+    expect(await card.backend.list()).toMatchObject([
+      { key: 'rp0', id: nic.id, plugged: false },
+      { key: 'rp0.1', id: null, plugged: true },
+    ]);
+    await rejection(card.backend.plug(nic, reservation), 'conflict');
+  });
+
   it('does not plug a network function that has no tap, which QEMU would make itself', async () => {
     const reservation = await card.backend.reserve(nic, []);
     await rejection(card.backend.plug(nic, reservation), 'not_found');
