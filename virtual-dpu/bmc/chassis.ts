@@ -1,4 +1,5 @@
 /** ipmi_sim's side of power and boot: the words that it gives its chassis program (ipmi_lan(5), `chassis_control`). */
+import { DpuError } from '../../core/errors.ts';
 import type { BootSettings } from './boot.ts';
 import type { HostControl } from './host-control.ts';
 import type { StateStore } from './state.ts';
@@ -27,7 +28,11 @@ export async function chassisCall(words: readonly string[], host: HostControl, s
   for (let at = 0; at < rest.length; at++) {
     const name = rest[at];
     if (verb === 'get') {
-      if (name === 'power') lines.push(`power:${(await host.power()) === 'On' ? 1 : 0}`);
+      if (name === 'power') {
+        const power = await host.power();
+        if (power === 'Unknown') throw new DpuError('unavailable', 'the host is away');
+        lines.push(`power:${power === 'On' ? 1 : 0}`);
+      }
       if (name === 'boot') lines.push(`boot:${bootWord(store.get().boot)}`);
     } else if (verb === 'set') {
       const value = rest[++at];

@@ -43,7 +43,7 @@ export function chassisResources({ add, collect }: TreeBuilder, paths: Paths, sn
     Model: 'virtual-server',
     SerialNumber: facts.serialNumber,
     AssetTag: state.assetTag,
-    PowerState: power === 'On' ? 'On' : 'Off',
+    PowerState: power === 'Unknown' ? null : power,
     IndicatorLED: state.indicator,
     Status: ENABLED,
     PCIeDevices: collect(`${chassis}/PCIeDevices`, 'PCIeDevice', cards),

@@ -72,7 +72,7 @@ export function systemResources({ add, collect }: TreeBuilder, paths: Paths, sna
     SKU: 'VDPU-1',
     BiosVersion: 'SeaBIOS',
     HostName: null,
-    PowerState: power === 'Unknown' ? 'Off' : power,
+    PowerState: power === 'Unknown' ? null : power,
     IndicatorLED: state.indicator,
     Status: power === 'Unknown' ? { State: 'Enabled', Health: 'Critical' } : ENABLED,
     MemorySummary: { TotalSystemMemoryGiB: facts.memoryMib / 1024, Status: ENABLED },
