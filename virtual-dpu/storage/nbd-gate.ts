@@ -26,8 +26,8 @@ export interface GateExport {
 
 /** A client's connection. */
 export interface GateSession {
-  /** Counts connections from 0. */
-  readonly vid: number;
+  /** The lowest number that no other connection to this gate has. */
+  vid: number;
   /** Breaks it; resolves when both sides are closed. */
   end(): Promise<void>;
 }
@@ -50,8 +50,6 @@ export interface Gate {
 /** Longest option of a client; a name has at most 4,096 bytes (proto.md, "String values"). */
 const MAX_OPTION = 64 * 1024;
 
-let sessionsEver = 0;
-
 /**
  * Listens for NBD clients and connects each to the storage daemon's NBD server. It reads what the clients say, and so knows what the storage
  * daemon does not tell: who is connected to which export, and how much was read and written. A client sees only what `rules` name.
@@ -62,10 +60,11 @@ export async function openGate(
   rules: GateRules,
 ): Promise<Gate> {
   const open = new Set<Socket>();
+  const taken = new Set<GateSession>();
   const server: Server = createServer({ pauseOnConnect: true, noDelay: true }, (client) => {
     open.add(client);
     client.once('close', () => open.delete(client));
-    pass(client, backend, rules);
+    pass(client, backend, rules, taken);
   });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', reject);
@@ -81,7 +80,7 @@ export async function openGate(
   };
 }
 
-function pass(client: Socket, backendPath: string, rules: GateRules): void {
+function pass(client: Socket, backendPath: string, rules: GateRules, taken: Set<GateSession>): void {
   const backend = connect(backendPath);
   const gone = [client, backend].map((each) => {
     each.on('error', () => each.destroy()); // a broken connection is told by its end
@@ -95,18 +94,23 @@ function pass(client: Socket, backendPath: string, rules: GateRules): void {
   backend.once('close', end);
   backend.pipe(client);
   const session: GateSession = {
-    vid: sessionsEver,
+    vid: 0,
     async end() {
       end();
       await Promise.all(gone);
     },
   };
-  sessionsEver += 1;
-  void converse(client, backend, rules, session).catch(end); // whatever breaks a conversation ends it
+  void converse(client, backend, rules, session, taken).catch(end); // whatever breaks a conversation ends it
 }
 
 /** Reads all that a client says, to its end. */
-async function converse(client: Socket, backend: Socket, rules: GateRules, session: GateSession): Promise<void> {
+async function converse(
+  client: Socket,
+  backend: Socket,
+  rules: GateRules,
+  session: GateSession,
+  taken: Set<GateSession>,
+): Promise<void> {
   const input = new Input(client);
   backend.write(await input.take(4)); // the client's flags
   let chosen: GateExport | undefined;
@@ -114,13 +118,28 @@ async function converse(client: Socket, backend: Socket, rules: GateRules, sessi
     while (!client.destroyed) {
       const magic = (await input.peek(4)).readUInt32BE(0);
       if (magic === REQUEST_MAGIC && chosen !== undefined) return await transmit(input, backend, chosen);
-      chosen?.sessions.delete(session);
+      leave();
       chosen = await haggle(input, client, backend, rules);
-      chosen?.sessions.add(session);
+      if (chosen === undefined) continue;
+      session.vid = lowestFree(taken);
+      taken.add(session);
+      chosen.sessions.add(session);
     }
   } finally {
-    chosen?.sessions.delete(session);
+    leave();
   }
+
+  function leave(): void {
+    chosen?.sessions.delete(session);
+    taken.delete(session);
+  }
+}
+
+function lowestFree(taken: ReadonlySet<GateSession>): number {
+  const used = new Set([...taken].map((each) => each.vid));
+  let vid = 0;
+  while (used.has(vid)) vid += 1;
+  return vid;
 }
 
 /** Passes one option on, or answers it; answers the export that was chosen by it. */

@@ -43,7 +43,9 @@ export function frameworkMethods(names: () => readonly string[]): Readonly<Recor
       refuseParams('framework_get_reactors', params);
       const ticks = Math.round(performance.now() * (TICK_RATE / 1000));
       const thread = { name: 'app_thread', id: 1, cpumask: '1', elapsed: ticks };
-      const reactor = { lcore: 0, busy: 0, idle: ticks, in_interrupt: false, lw_threads: [thread] };
+      const { active, idle } = performance.eventLoopUtilization();
+      const [busy, rest] = [active, idle].map((ms) => Math.round(ms * (TICK_RATE / 1000)));
+      const reactor = { lcore: 0, busy, idle: rest, in_interrupt: false, lw_threads: [thread] };
       return { tick_rate: TICK_RATE, reactors: [reactor] };
     },
     framework_get_config(face, params) {
