@@ -180,8 +180,8 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
           if (change.mac !== undefined && plugged) {
             throw new DpuError('bad_state', `function ${spec.id} is plugged, and keeps its MAC until it is not`);
           }
-          if (change.link === undefined) return;
-          if (!plugged) throw new DpuError('bad_state', `function ${spec.id} has no link while it is not plugged`);
+          // a device that is not there has no link yet: it is asked for again after the plug
+          if (change.link === undefined || !plugged) return;
           await qmp.execute('set_link', { name: deviceName(spec.id), up: change.link === 'up' });
         },
         signal,

@@ -11,11 +11,13 @@ import { pendingSlots } from './unplug.ts';
 /** A function without what is the same for all of a slot. */
 type Found = Pick<BackendFunction, 'id' | 'type' | 'class' | 'mac' | 'plugged' | 'representor'> & {
   readonly slot: number;
+  /** Tells it from others in its slot. */
+  readonly name: string;
 };
 
 /**
- * All functions that QEMU or the kernel show: the devices in root ports, and the taps with a representor's name. Ours come first in their slot,
- * so that they have its key; whatever else sits in the same slot has a key beside it.
+ * All functions that QEMU or the kernel show: the devices in root ports, and the taps with a representor's name. Whatever is not ours has a key that
+ * no reservation has, since all that is ours says so.
  */
 export async function listFunctions(
   qmp: QmpClient,
@@ -29,22 +31,19 @@ export async function listFunctions(
   const plugged = await Promise.all(view.devices.map((each) => ofDevice(qmp, each, representors)));
   const shown = new Set(plugged.map((each) => each.representor));
   const found = [...plugged, ...representors.filter((each) => !shown.has(each.name)).map(ofTap)];
-  const slots = [...new Set(found.map((each) => each.slot))].toSorted((a, b) => a - b);
-  return slots.flatMap((slot) => {
-    const here = found.filter((each) => each.slot === slot);
-    const ordered = [...here.filter((each) => each.id !== null), ...here.filter((each) => each.id === null)];
-    return ordered.map(({ slot: _slot, ...each }, index) => {
+  return found
+    .toSorted((a, b) => a.slot - b.slot)
+    .map(({ slot, name, ...each }) => {
       const bdf = bdfOf(slot, buses.get(slot));
       return {
         ...each,
-        key: index === 0 ? portName(slot) : `${portName(slot)}.${index}`,
+        key: each.id === null ? `${portName(slot)}:${name}` : portName(slot),
         bdf,
-        bdfState: bdf === bdfOf(slot) ? ('assigned' as const) : ('changed' as const),
+        bdfState: bdf === bdfOf(slot) ? 'assigned' : 'changed',
         unplugPending: each.plugged && each.id !== null && pending.has(slot),
         vuid: null,
       };
     });
-  });
 }
 
 /** Slots in which there is anything, ours or another's. */
@@ -61,6 +60,7 @@ async function ofDevice(qmp: QmpClient, device: HostDevice, taps: readonly Tap[]
   const network = functionClass === 'virtio-net';
   return {
     slot: device.slot,
+    name: device.path.slice(device.path.lastIndexOf('/') + 1),
     id,
     type,
     class: functionClass,
@@ -72,7 +72,7 @@ async function ofDevice(qmp: QmpClient, device: HostDevice, taps: readonly Tap[]
 
 function ofTap(tap: Tap): Found {
   const { id, slot, type, name } = tap;
-  return { id, slot, type, class: 'virtio-net', mac: null, plugged: false, representor: name };
+  return { id, slot, name, type, class: 'virtio-net', mac: null, plugged: false, representor: name };
 }
 
 function backEndProperty(driver: string): string {
