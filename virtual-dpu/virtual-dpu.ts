@@ -25,6 +25,7 @@ import {
 import { checkPrograms, checkRights } from './requirements.ts';
 import { groupId, shareWith } from './share.ts';
 import { startStorage, stopStorage, storageAlive } from './storage/part.ts';
+import { endStrays } from './strays.ts';
 
 /** What `up` shall bring; what is absent is left as it is, or to a default. */
 export interface UpOptions extends HostOptions {
@@ -86,6 +87,7 @@ async function upLocked(stateDir: string, options: UpOptions): Promise<VirtualDp
     front: choices.front,
     log: options.log ?? (() => undefined),
   };
+  await endStrays(stateDir);
   if (await ensureNetns(socNetns(context.name))) {
     // What ran in a namespace that somebody took away would stay in it.
     for (const name of ['qemu', ...networkProcesses({ ovn: true, tenant: true })]) await endNamed(stateDir, name);

@@ -1,16 +1,19 @@
 /** A virtual DPU comes up, is mended and goes away, and leaves nothing. */
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { connectQmp, pciFunctions } from '../../packages/qmp-client/src/index.ts';
 import type { VirtualDpu } from '../../virtual-dpu/description.ts';
+import { nameOf } from '../../virtual-dpu/paths.ts';
 import { markedProcesses, runTool, startTime, waitFor } from '../../virtual-dpu/process.ts';
 import { endInSoc, ensureInSoc, runInSoc } from '../../virtual-dpu/soc.ts';
 import { down, kill, readVirtualDpu, restart, status, up } from '../../virtual-dpu/virtual-dpu.ts';
 import { canHaveVirtualDpus, testDpus } from '../support/virtual-dpu.ts';
 
+const program = join(import.meta.dirname, '../../virtual-dpu/main.ts');
 const dpus = testDpus();
 
 afterEach(() => dpus.close());
@@ -25,6 +28,13 @@ async function remains({ name, stateDir }: Pick<VirtualDpu, 'name' | 'stateDir'>
     ...files.filter((file) => file.name.endsWith('.pid')).map((file) => file.name),
     ...(existsSync(join(stateDir, 'virtual-dpu.json')) ? ['virtual-dpu.json'] : []),
   ];
+}
+
+/** Processes of a virtual DPU that no pid file tells of. */
+async function unrecorded(stateDir: string): Promise<readonly number[]> {
+  const known = (await status(stateDir)).processes.map(({ pid }) => pid);
+  const commands = (await markedProcesses(stateDir)).filter(({ pid }) => !known.includes(pid));
+  return commands.map(({ pid }) => pid);
 }
 
 describe.runIf(canHaveVirtualDpus('the virtual DPU'))('a virtual DPU', () => {
@@ -92,6 +102,26 @@ describe.runIf(canHaveVirtualDpus('the virtual DPU'))('a virtual DPU', () => {
     }
     expect(await runInSoc(dpu, ['ovs-vsctl', '--timeout=10', 'get', 'Interface', 'tenant0', 'error'])).toBe('[]\n');
   });
+
+  it.each([0, 1, 4, 8])(
+    'is finished by up, and ended by down, when up was killed after %i processes',
+    async (count) => {
+      const stateDir = await dpus.stateDir();
+      for (const finish of [up, down]) {
+        const child = spawn(process.execPath, [program, 'up', '--memory', '128', '--state', stateDir], {
+          stdio: 'ignore',
+        });
+        await waitFor(async () => (await markedProcesses(stateDir)).length >= count, { what: 'processes' });
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+        await finish({ stateDir });
+        expect((await status(stateDir)).state).toBe(finish === up ? 'up' : 'down');
+        if (finish === up) expect(await unrecorded(stateDir)).toEqual([]);
+        await down({ stateDir });
+        expect(await remains({ name: nameOf(stateDir), stateDir })).toEqual([]);
+      }
+    },
+  );
 
   it('is mended when its namespaces were taken away', async () => {
     const { stateDir, name, network } = await dpus.up();

@@ -99,16 +99,20 @@ async function ensureService(stateDir: string, files: BmcFiles, wanted: ServiceO
   const text = JSON.stringify(wanted);
   const same = existsSync(files.optionsFile) && (await readFile(files.optionsFile, 'utf8')) === text;
   const living = await livingProcess(stateDir, SERVICE);
-  if (living && same) return living;
-  for (const name of [SIM, TERMINAL, SERVICE]) await endNamed(stateDir, name);
-  await rm(files.controlSocket, { force: true });
-  await writeFile(files.optionsFile, text, { mode: 0o600 });
-  const program = fileURLToPath(new URL(`service-main${extname(import.meta.filename)}`, import.meta.url));
-  const record = await spawnDetached({ stateDir, name: SERVICE, argv: [process.execPath, program, files.optionsFile] });
+  const record = living && same ? living : await spawnService(stateDir, files, text);
+  // One that lives may have been started by somebody who did not live to see it ready.
   await waitForSocket(files.controlSocket, { deadlineMs: READY_MS, owner: { stateDir, name: SERVICE, record } });
   const { redfishPort } = await bmcStatus(files.controlSocket);
   await writeFile(files.optionsFile, JSON.stringify({ ...wanted, redfishPort }), { mode: 0o600 });
   return record;
+}
+
+async function spawnService(stateDir: string, files: BmcFiles, options: string): Promise<ProcessRecord> {
+  for (const name of [SIM, TERMINAL, SERVICE]) await endNamed(stateDir, name);
+  await rm(files.controlSocket, { force: true });
+  await writeFile(files.optionsFile, options, { mode: 0o600 });
+  const program = fileURLToPath(new URL(`service-main${extname(import.meta.filename)}`, import.meta.url));
+  return await spawnDetached({ stateDir, name: SERVICE, argv: [process.execPath, program, files.optionsFile] });
 }
 
 /** ipmi_sim takes a terminal or TCP for the serial line, and TCP would let everybody on this machine in. */
@@ -130,7 +134,11 @@ async function ensureSim(
   password: string,
 ): Promise<ProcessRecord & { readonly port: number }> {
   const living = await livingProcess(stateDir, SIM);
-  if (living) return { ...living, port: ipmiPort };
+  if (living) {
+    const owner = { stateDir, name: SIM, record: living };
+    await waitFor(() => ipmiAnswers(ipmiPort, 100), { what: 'IPMI', deadlineMs: READY_MS, owner });
+    return { ...living, port: ipmiPort };
+  }
   const { dir } = files;
   const { serialNumber } = facts;
   const fru = fruImage({ manufacturer: 'VDPU', product: 'virtual-server', serialNumber, assetTag: '' });
