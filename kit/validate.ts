@@ -8,6 +8,8 @@ import nodeStatusSchema from '../schemas/node-status.json' with { type: 'json' }
 import operationSchema from '../schemas/operation.json' with { type: 'json' };
 import restSchema from '../schemas/rest.json' with { type: 'json' };
 import rpcSchema from '../schemas/rpc.json' with { type: 'json' };
+import snicConfigSchema from '../schemas/snic-config.json' with { type: 'json' };
+import snicRpcSchema from '../schemas/snic-rpc.json' with { type: 'json' };
 
 const ajv = new Ajv2020({
   strict: true,
@@ -24,6 +26,8 @@ for (const schema of [
   operationSchema,
   restSchema,
   rpcSchema,
+  snicConfigSchema,
+  snicRpcSchema,
 ]) {
   ajv.addSchema(schema);
 }

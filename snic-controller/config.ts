@@ -1,0 +1,60 @@
+import { dirname, resolve } from 'node:path';
+import { DpuError } from '../core/errors.ts';
+import { readConfigFile } from '../kit/config-file.ts';
+import type { SnicConfig } from '../schemas/generated/snic-config.ts';
+
+type Part<Key extends keyof SnicConfig> = NonNullable<SnicConfig[Key]>;
+type Backends = Part<'backend'>;
+type Socket = Part<'socket'>;
+
+/** The configuration with its defaults filled in and its paths absolute. */
+export interface LoadedSnicConfig {
+  readonly file: string;
+  readonly state_dir: string;
+  readonly socket: Required<Omit<Socket, 'group'>> & Pick<Socket, 'group'>;
+  readonly backend: Omit<Backends, 'sim'> & { readonly sim: Required<NonNullable<Backends['sim']>> };
+  readonly log: Required<Part<'log'>>;
+}
+
+/** Reads snic-controller's configuration. @throws DpuError `invalid` with `file:line`: an unknown key refuses to start. */
+export function loadSnicConfig(path: string): LoadedSnicConfig {
+  return readConfigFile<SnicConfig, LoadedSnicConfig>(path, {
+    schema: 'snic-config.json',
+    resolve: resolvePaths,
+    check,
+  });
+}
+
+/** @throws DpuError `invalid` for a kind of backend without its settings. */
+function check({ backend }: LoadedSnicConfig): void {
+  if (backend.kind !== 'virtual' || backend.virtual !== undefined) return;
+  throw new DpuError('invalid', `backend.kind ${backend.kind} needs backend.${backend.kind}`, {
+    field: `backend.${backend.kind}`,
+  });
+}
+
+function resolvePaths(file: string, config: SnicConfig): LoadedSnicConfig {
+  const base = dirname(file);
+  const state_dir = resolve(base, config.state_dir);
+  const { socket, backend } = config as Required<SnicConfig>;
+  const { virtual } = backend;
+  return {
+    ...(config as Required<SnicConfig>),
+    file,
+    state_dir,
+    socket: {
+      ...socket,
+      path: socket.path === undefined ? resolve(state_dir, 'snic.sock') : resolve(base, socket.path),
+    },
+    backend: {
+      ...backend,
+      ...(virtual && {
+        virtual: {
+          ...virtual,
+          qmp: resolve(base, virtual.qmp),
+          front: { ...virtual.front, path: resolve(base, virtual.front.path) },
+        },
+      }),
+    },
+  } as LoadedSnicConfig;
+}
