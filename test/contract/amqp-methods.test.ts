@@ -145,10 +145,18 @@ describe.skipIf(!haveStock())('the platform RPC, with stock oslo.messaging as th
     pause_vm: () => unsupported('pause_vm', { uuid }),
     unpause_vm: () => unsupported('unpause_vm', { uuid }),
     resize_vm: () => unsupported('resize_vm', { uuid, new_flavor: '8c16g' }),
-    create_snapshot: () => unsupported('create_snapshot', { uuid, volume_id: volumes.boot, name: 's1' }),
+    async create_snapshot() {
+      const [boot] = (await instance()).volumes;
+      const { result } = await changes('create_snapshot', { uuid, volume_id: boot?.volume_id, name: 's1' });
+      expect(result).toMatchObject({ volume_id: boot?.volume_id, name: 's1' });
+    },
     get_instance_console: () => unsupported('get_instance_console', { uuid, type: 'serial' }),
     reset_instance_admin_password: () => unsupported('reset_instance_admin_password', { uuid, new_password: 'x' }),
-    set_interface_qos: () => unsupported('set_interface_qos', { port_id: 'p1', bps: 1_000_000, direction: 'both' }),
+    async set_interface_qos() {
+      const [nic] = (await instance()).interfaces;
+      await changes('set_interface_qos', { port_id: nic?.port_id, bps: 1_000_000, direction: 'both' });
+      expect((await instance()).interfaces[0]?.qos).toEqual({ bps: 1_000_000, pps: 0, direction: 'both' });
+    },
     prepare_migration: () => unsupported('prepare_migration', { uuid, target: 'other' }),
     finish_migration: () => unsupported('finish_migration', { uuid }),
     abort_migration: () => unsupported('abort_migration', { uuid }),

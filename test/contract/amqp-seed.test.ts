@@ -147,7 +147,7 @@ describe.skipIf(!haveStock())('messages of the platform, verbatim', () => {
 
     it('create_snapshot', async () => {
       const args = message('create_snapshot', { instance: uuid, volume: volumes.boot });
-      expect(await isUnderstood(await client.ask('create_snapshot', args))).toBe(expected('create_snapshot'));
+      expect(await isUnderstood(await client.ask('create_snapshot', args))).toBe('done');
     });
 
     it('resize_vm', async () => {
@@ -164,7 +164,7 @@ describe.skipIf(!haveStock())('messages of the platform, verbatim', () => {
     it('set_interface_qos', async () => {
       const [nic] = node.service.getInstance(uuid).interfaces;
       const args = message('set_interface_qos', { interface: nic?.port_id, pps: 1000, bps: 1_000_000 });
-      expect(await isUnderstood(await client.ask('set_interface_qos', args))).toBe(expected('set_interface_qos'));
+      expect(await isUnderstood(await client.ask('set_interface_qos', args))).toBe('done');
     });
 
     it('would be told of a message that is not understood', async () => {
