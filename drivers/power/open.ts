@@ -57,6 +57,8 @@ export function openBmcHost(parts: {
         password,
         // 17 and 3 alone: suite 0 lets anybody in with any password (IPMI 2.0 22.15.2).
         cipherSuites: host.ipmi.cipher_suites,
+        // Enough for chassis control and the console (IPMI 2.0 appendix G).
+        privilege: 'operator',
         timeoutMs: callMs,
       })
     : undefined;
