@@ -33,7 +33,7 @@ export const ZONES: Readonly<Record<string, ZoneRule>> = {
   'drivers/storage': { zones: [...base, 'packages/spdk-client', 'packages/qmp-client'], npm: [] },
   'drivers/power': { zones: [...base, 'packages/redfish-client', 'packages/node-ipmi'], npm: [] },
   'drivers/sim': { zones: base, npm: ['better-sqlite3'] },
-  'snic-controller': { zones: [...base, 'packages/qmp-client', 'packages/spdk-client'], npm: [] },
+  'snic-controller': { zones: [...base, 'packages/qmp-client', 'packages/spdk-client'], npm: ['better-sqlite3'] },
   'host-man': { zones: base, npm: ['fast-xml-parser'] },
   'platform-adapter/amqp': { zones: [...base, 'packages/oslo-messaging'], npm: [] },
   'platform-adapter/openstack': { zones: [...base, 'packages/oslo-messaging'], npm: [] },

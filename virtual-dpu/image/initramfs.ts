@@ -62,7 +62,7 @@ export async function initramfs(kernel: GuestKernel, settings: GuestSettings): P
       { path: 'sbin', kind: 'link', content: 'bin' },
       { path: 'etc/acpi/PWRF/00000080', kind: 'link', content: '/bin/power-button' },
       ...files,
-      text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n'),
+      text('etc/passwd', 'root:x:0:0:root:/:/bin/sh\n'),
       text('etc/group', 'root:x:0:\n'),
       text('etc/shadow', `root:${settings.passwordHash}:19000:0:99999:7:::\n`, 0o600),
       text('etc/hostname', `${settings.hostname}\n`),

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import type { BlockExportAdd } from '../../packages/qmp-client/src/index.ts';
+import type { BlockExportAdd } from 'qmp-client';
 import type { Bdev } from './bdevs.ts';
 import { countRequest } from './iostat.ts';
 import type { GateExport, GateSession } from './nbd-gate.ts';

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CommandError, connectQmp } from 'qmp-client';
 import { DpuError } from '../../core/errors.ts';
 import type { Log } from '../../core/ports/log.ts';
-import { CommandError, connectQmp } from '../../packages/qmp-client/src/index.ts';
 
 /** How long the host's client may take to connect again. */
 const DEADLINE_MS = 60_000;

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type BlockdevOptions, connectQmp, type QmpClient } from 'qmp-client';
 import { DpuError } from '../../core/errors.ts';
-import { type BlockdevOptions, connectQmp, type QmpClient } from '../../packages/qmp-client/src/index.ts';
 import { accepts } from '../process.ts';
 
 /** A running qemu-storage-daemon. */

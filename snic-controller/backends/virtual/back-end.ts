@@ -1,12 +1,7 @@
 import { join } from 'node:path';
+import { type DeviceAdd, DeviceNotFoundError, GenericError, type QmpClient } from 'qmp-client';
 import { DpuError } from '../../../core/errors.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
-import {
-  type DeviceAdd,
-  DeviceNotFoundError,
-  GenericError,
-  type QmpClient,
-} from '../../../packages/qmp-client/src/index.ts';
 import type { BackendSpec } from '../backend.ts';
 import { featureProperties } from './device-model.ts';
 import type { StorageFront } from './options.ts';

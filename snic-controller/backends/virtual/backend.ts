@@ -1,6 +1,6 @@
+import type { QmpClient } from 'qmp-client';
 import { DpuError } from '../../../core/errors.ts';
 import type { FunctionId } from '../../../core/units.ts';
-import type { QmpClient } from '../../../packages/qmp-client/src/index.ts';
 import type { Backend, BackendFunction, BackendSpec } from '../backend.ts';
 import { addBackEnd, type BackEndOptions, deviceOf, dropBackEnds } from './back-end.ts';
 import { featureProperties, kindsOf } from './device-model.ts';

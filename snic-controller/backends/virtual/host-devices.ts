@@ -1,4 +1,4 @@
-import { CommandError, pciFunctions, type QmpClient } from '../../../packages/qmp-client/src/index.ts';
+import { CommandError, pciFunctions, type QmpClient } from 'qmp-client';
 import { maxSlots, slotOfPort } from './slot.ts';
 
 /** A device in a root port of the host. */

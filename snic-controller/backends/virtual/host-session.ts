@@ -1,5 +1,3 @@
-import { DpuError } from '../../../core/errors.ts';
-import type { Clock, Timer } from '../../../core/ports/clock.ts';
 import {
   ClosedError,
   CommandError,
@@ -7,7 +5,9 @@ import {
   connectQmp,
   type QmpClient,
   QmpTimeoutError,
-} from '../../../packages/qmp-client/src/index.ts';
+} from 'qmp-client';
+import { DpuError } from '../../../core/errors.ts';
+import type { Clock, Timer } from '../../../core/ports/clock.ts';
 
 /** A QMP session with the host that is made anew whenever it was lost: QEMU may be killed and started again at any time. */
 export interface HostSession {

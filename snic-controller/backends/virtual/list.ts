@@ -1,6 +1,6 @@
+import type { QmpClient } from 'qmp-client';
 import type { FunctionClass, FunctionType } from '../../../core/ports/snic-controller.ts';
 import type { Mac } from '../../../core/units.ts';
-import type { QmpClient } from '../../../packages/qmp-client/src/index.ts';
 import type { BackendFunction } from '../backend.ts';
 import { classOfDriver } from './device-model.ts';
 import { type HostDevice, type HostView, secondaryBuses, textProperty, viewHost } from './host-devices.ts';
@@ -37,7 +37,7 @@ export async function listFunctions(
       const bdf = bdfOf(slot, buses.get(slot));
       return {
         ...each,
-        key: each.id === null ? `${portName(slot)}:${name}` : portName(slot),
+        key: each.id === null ? `${portName(slot)}.${name.replaceAll(/[^\w.-]/g, '-')}` : portName(slot),
         bdf,
         bdfState: bdf === bdfOf(slot) ? 'assigned' : 'changed',
         unplugPending: each.plugged && each.id !== null && pending.has(slot),

@@ -1,5 +1,3 @@
-import { DpuError } from '../../../core/errors.ts';
-import type { Clock } from '../../../core/ports/clock.ts';
 import {
   DeviceNotFoundError,
   deviceDel,
@@ -7,7 +5,9 @@ import {
   type QmpClient,
   UnplugPendingError,
   UnplugRefusedError,
-} from '../../../packages/qmp-client/src/index.ts';
+} from 'qmp-client';
+import { DpuError } from '../../../core/errors.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
 import { isOff } from './host-devices.ts';
 import { allSlots, pendingName } from './slot.ts';
 
