@@ -1,13 +1,13 @@
 /** A whole server with a DPU out of real parts on one Linux machine. The library beneath `npx virtual-dpu`. */
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { DpuError } from '../core/errors.ts';
 import { bmcAlive, startBmc, stopBmc } from './bmc/part.ts';
 import type { VirtualDpu } from './description.ts';
 import { hostAlive, startHost, stopHost } from './host/host.ts';
 import { checkHostOptions, type HostOptions } from './host/settings.ts';
 import { withStateLock } from './lock.ts';
-import { ensureNetns, removeNetns, socNetns } from './netns.ts';
+import { ensureNetns, removeNetns, socNetns, tenantNetns } from './netns.ts';
 import { networkAlive, networkProcesses, startNetwork, stopNetwork } from './network/network.ts';
 import type { PartContext } from './part.ts';
 import { descriptionFile, makeStateDir, nameOf, runDir, stateDirOf } from './paths.ts';
@@ -115,7 +115,7 @@ export async function down(options: {
   readonly log?: (line: string) => void;
 }): Promise<readonly number[]> {
   const stateDir = await stateDirOf(options.stateDir);
-  if (stateDir === undefined) return [];
+  if (stateDir === undefined) return await endLost(resolve(options.stateDir));
   return await withStateLock(stateDir, async () => {
     const name = nameOf(stateDir);
     const context: PartContext = { stateDir, name, front: 'nbd', log: options.log ?? (() => undefined) };
@@ -125,14 +125,21 @@ export async function down(options: {
     await Promise.all([stopHost(context), stopStorage(context)]);
     await stopNetwork(context);
     for (const each of await processNames(stateDir)) await endNamed(stateDir, each);
-    for (const each of await markedProcesses(stateDir)) await endProcess(each);
-    const strangers = await pidsIn(socNetns(name));
-    await removeNetns(socNetns(name));
+    const strangers = await endLost(stateDir);
     await rm(runDir(stateDir), { recursive: true, force: true });
     await removeSockets(stateDir);
     await rm(choicesFile(stateDir), { force: true });
     return strangers;
   });
+}
+
+/** Ends what carries the mark of a state directory, which may be gone, and removes its namespaces. Answers the pids that still keep them in use. */
+async function endLost(stateDir: string): Promise<readonly number[]> {
+  for (const each of await markedProcesses(stateDir)) await endProcess(each);
+  const namespaces = [socNetns(nameOf(stateDir)), tenantNetns(nameOf(stateDir))];
+  const strangers = await Promise.all(namespaces.map(pidsIn));
+  for (const netns of namespaces) await removeNetns(netns);
+  return strangers.flat();
 }
 
 /** Removes what those left that could not clean up after themselves. */

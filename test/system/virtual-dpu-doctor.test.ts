@@ -16,7 +16,7 @@ function levels(findings: readonly Finding[]): Readonly<Record<string, string>> 
   return Object.fromEntries(findings.map(({ id, level }) => [id, level]));
 }
 
-describe.runIf(canHaveVirtualDpus('the doctor of virtual DPUs'))('the doctor', () => {
+describe.runIf(canHaveVirtualDpus('the doctor of virtual DPUs'))('the doctor', { timeout: 120_000 }, () => {
   it('finds nothing in the way where virtual DPUs come up, and leaves nothing behind', async () => {
     const before = readdirSync('/run/netns').filter((name) => name.startsWith('vdpu-trial'));
     const found = await examine(stateDir, { kvmDeadlineMs: 100 });

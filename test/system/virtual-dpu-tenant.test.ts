@@ -27,54 +27,58 @@ async function guestOf(dpu: VirtualDpu, index: number, ifaceId?: string): Promis
   return guest;
 }
 
-describe.runIf(canHaveVirtualDpus("the virtual DPU's tenant network"))('the tenant network', () => {
-  it('gives a guest its address and its metadata, over TCP', async () => {
-    const dpu = await dpus.up();
-    const userData = `#cloud-config\n# ${'x'.repeat(300_000)}\n`;
-    const metaData = { uuid: UUID, name: 'web one', public_keys: { mine: 'ssh-ed25519 AAAA me' } };
-    const guest = await guestOf(dpu, 1);
-    await setTenantInstance(dpu, { mac: guest.mac, ip: '192.168.77.20', hostname: 'web-1', metaData, userData });
-    const offer = await guest.dhcp();
-    expect(offer).toMatchObject({ ip: '192.168.77.20', router: '192.168.77.1', hostname: 'web-1', mtu: '1500' });
-    const json = await guest.get(`${METADATA}/openstack/latest/meta_data.json`);
-    expect(JSON.parse(json.body)).toEqual({ ...metaData, hostname: 'web-1' });
-    expect(await guest.get(`${METADATA}/openstack/latest/user_data`)).toEqual({ status: 200, body: userData });
-    expect(await guest.get(`${METADATA}/latest/user-data`)).toEqual({ status: 200, body: userData });
-    const ec2 = async (path: string) => (await guest.get(`${METADATA}/2009-04-04/meta-data/${path}`)).body;
-    expect((await ec2('')).split('\n')).toEqual(expect.arrayContaining(['instance-id', 'public-keys/']));
-    expect(await ec2('instance-id')).toBe(UUID);
-    expect(await ec2('local-hostname')).toBe('web-1');
-    expect(await ec2('local-ipv4')).toBe('192.168.77.20');
-    expect(await ec2('public-keys/')).toBe('0=mine');
-    expect(await ec2('public-keys/0/openssh-key')).toBe('ssh-ed25519 AAAA me');
-    expect((await guest.get(`${METADATA}/latest/meta-data/../../../etc/passwd`)).status).toBe(404);
-  });
+describe.runIf(canHaveVirtualDpus("the virtual DPU's tenant network"))(
+  'the tenant network',
+  { timeout: 120_000 },
+  () => {
+    it('gives a guest its address and its metadata, over TCP', async () => {
+      const dpu = await dpus.up();
+      const userData = `#cloud-config\n# ${'x'.repeat(300_000)}\n`;
+      const metaData = { uuid: UUID, name: 'web one', public_keys: { mine: 'ssh-ed25519 AAAA me' } };
+      const guest = await guestOf(dpu, 1);
+      await setTenantInstance(dpu, { mac: guest.mac, ip: '192.168.77.20', hostname: 'web-1', metaData, userData });
+      const offer = await guest.dhcp();
+      expect(offer).toMatchObject({ ip: '192.168.77.20', router: '192.168.77.1', hostname: 'web-1', mtu: '1500' });
+      const json = await guest.get(`${METADATA}/openstack/latest/meta_data.json`);
+      expect(JSON.parse(json.body)).toEqual({ ...metaData, hostname: 'web-1' });
+      expect(await guest.get(`${METADATA}/openstack/latest/user_data`)).toEqual({ status: 200, body: userData });
+      expect(await guest.get(`${METADATA}/latest/user-data`)).toEqual({ status: 200, body: userData });
+      const ec2 = async (path: string) => (await guest.get(`${METADATA}/2009-04-04/meta-data/${path}`)).body;
+      expect((await ec2('')).split('\n')).toEqual(expect.arrayContaining(['instance-id', 'public-keys/']));
+      expect(await ec2('instance-id')).toBe(UUID);
+      expect(await ec2('local-hostname')).toBe('web-1');
+      expect(await ec2('local-ipv4')).toBe('192.168.77.20');
+      expect(await ec2('public-keys/')).toBe('0=mine');
+      expect(await ec2('public-keys/0/openssh-key')).toBe('ssh-ed25519 AAAA me');
+      expect((await guest.get(`${METADATA}/latest/meta-data/../../../etc/passwd`)).status).toBe(404);
+    });
 
-  it('tells each guest of itself only, and one that it does not know of nothing', async () => {
-    const dpu = await dpus.up();
-    const [known, stranger] = [await guestOf(dpu, 1), await guestOf(dpu, 2)];
-    await setTenantInstance(dpu, { mac: known.mac, metaData: { uuid: UUID } });
-    const [one, other] = [await known.dhcp(), await stranger.dhcp()];
-    expect(other.ip).not.toBe(one.ip);
-    expect((await known.get(`${METADATA}/latest/meta-data/instance-id`)).body).toBe(UUID);
-    expect((await known.get(`${METADATA}/latest/user-data`)).status).toBe(404);
-    expect((await stranger.get(`${METADATA}/openstack/latest/meta_data.json`)).status).toBe(404);
-    await removeTenantInstance(dpu, known.mac);
-    expect((await known.get(`${METADATA}/latest/meta-data/instance-id`)).status).toBe(404);
-  });
+    it('tells each guest of itself only, and one that it does not know of nothing', async () => {
+      const dpu = await dpus.up();
+      const [known, stranger] = [await guestOf(dpu, 1), await guestOf(dpu, 2)];
+      await setTenantInstance(dpu, { mac: known.mac, metaData: { uuid: UUID } });
+      const [one, other] = [await known.dhcp(), await stranger.dhcp()];
+      expect(other.ip).not.toBe(one.ip);
+      expect((await known.get(`${METADATA}/latest/meta-data/instance-id`)).body).toBe(UUID);
+      expect((await known.get(`${METADATA}/latest/user-data`)).status).toBe(404);
+      expect((await stranger.get(`${METADATA}/openstack/latest/meta_data.json`)).status).toBe(404);
+      await removeTenantInstance(dpu, known.mac);
+      expect((await known.get(`${METADATA}/latest/meta-data/instance-id`)).status).toBe(404);
+    });
 
-  it('leaves no address to whom it was told to forget', async () => {
-    const dpu = await dpus.up();
-    const guest = await guestOf(dpu, 1);
-    await setTenantInstance(dpu, { mac: guest.mac, ip: '192.168.77.21' });
-    await removeTenantInstance(dpu, guest.mac);
-    expect(readdirSync(dpu.network.tenant?.hostsDir ?? '')).toEqual([]);
-    expect((await guest.dhcp()).ip).not.toBe('192.168.77.21');
-    await expect(setTenantInstance(dpu, { mac: '../../x' })).rejects.toMatchObject({ code: 'invalid', field: 'mac' });
-  });
-});
+    it('leaves no address to whom it was told to forget', async () => {
+      const dpu = await dpus.up();
+      const guest = await guestOf(dpu, 1);
+      await setTenantInstance(dpu, { mac: guest.mac, ip: '192.168.77.21' });
+      await removeTenantInstance(dpu, guest.mac);
+      expect(readdirSync(dpu.network.tenant?.hostsDir ?? '')).toEqual([]);
+      expect((await guest.dhcp()).ip).not.toBe('192.168.77.21');
+      await expect(setTenantInstance(dpu, { mac: '../../x' })).rejects.toMatchObject({ code: 'invalid', field: 'mac' });
+    });
+  },
+);
 
-describe.runIf(canHaveVirtualDpus('the virtual DPU with OVN', { ovn: true }))('with OVN', () => {
+describe.runIf(canHaveVirtualDpus('the virtual DPU with OVN', { ovn: true }))('with OVN', { timeout: 120_000 }, () => {
   it('binds a port by its iface-id, and carries DHCP, metadata and TCP between guests', async () => {
     const dpu = await dpus.up({ ovn: true });
     const ovn = dpu.network.ovn;

@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readlinkSync } from 'node:fs';
-import { readFile, rename } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { connectQmp, pciFunctions } from '../../packages/qmp-client/src/index.ts';
@@ -37,7 +37,7 @@ async function unrecorded(stateDir: string): Promise<readonly number[]> {
   return commands.map(({ pid }) => pid);
 }
 
-describe.runIf(canHaveVirtualDpus('the virtual DPU'))('a virtual DPU', () => {
+describe.runIf(canHaveVirtualDpus('the virtual DPU'))('a virtual DPU', { timeout: 120_000 }, () => {
   it('comes up, tells where it is, goes away, and comes up again as the same server', async () => {
     const stateDir = await dpus.stateDir();
     const identities = [];
@@ -181,6 +181,14 @@ describe.runIf(canHaveVirtualDpus('the virtual DPU'))('a virtual DPU', () => {
     await rename(join(dpu.stateDir, 'run'), join(dpu.stateDir, 'lost'));
     await rename(join(dpu.stateDir, 'virtual-dpu.json'), join(dpu.stateDir, 'lost.json'));
     await down({ stateDir: dpu.stateDir });
+    expect(await markedProcesses(dpu.stateDir)).toEqual([]);
+    expect(readdirSync('/run/netns').filter((netns) => netns.startsWith(dpu.name))).toEqual([]);
+  });
+
+  it('is taken down though its state directory is gone', async () => {
+    const dpu = await dpus.up();
+    await rm(dpu.stateDir, { recursive: true });
+    expect(await down({ stateDir: dpu.stateDir })).toEqual([]);
     expect(await markedProcesses(dpu.stateDir)).toEqual([]);
     expect(readdirSync('/run/netns').filter((netns) => netns.startsWith(dpu.name))).toEqual([]);
   });
