@@ -1,5 +1,5 @@
+import type { CallOptions } from 'spdk-client';
 import type { FunctionId } from '../../core/units.ts';
-import type { CallOptions } from '../../packages/spdk-client/src/index.ts';
 import type { Note } from './note.ts';
 
 /** A function that is served. */

@@ -1,17 +1,14 @@
+import { ensureVhostBlkController, type SpdkClient, vhost } from 'spdk-client';
+import type { Clock } from '../../core/ports/clock.ts';
 import { asId, type FunctionId } from '../../core/units.ts';
-import {
-  deleteVhostController,
-  ensureVhostBlkController,
-  type SpdkClient,
-  vhost,
-} from '../../packages/spdk-client/src/index.ts';
 import type { FrontEnd, Served } from './front-end.ts';
+import { stopController } from './stop-controller.ts';
 
 /**
  * vhost-user-blk: a controller bears its function's id as name, which is how snic-controller's backend finds it. SPDK lets two controllers write
  * one bdev: `ensureVhostBlkController` does not, but for a volume that is shared on purpose.
  */
-export function vhostFrontEnd(spdk: SpdkClient): FrontEnd {
+export function vhostFrontEnd(spdk: SpdkClient, clock: Clock): FrontEnd {
   return {
     async list(options) {
       const all = await spdk.call(vhost.list, {}, options);
@@ -26,7 +23,7 @@ export function vhostFrontEnd(spdk: SpdkClient): FrontEnd {
       await ensureVhostBlkController(spdk, params, { ...options, allowShared: shared });
     },
     async stop(functionId, options) {
-      await deleteVhostController(spdk, functionId, options);
+      await stopController(spdk, clock, functionId, options);
     },
   };
 }

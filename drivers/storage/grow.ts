@@ -1,12 +1,4 @@
-import {
-  aio,
-  type Bdev,
-  bdev,
-  type CallOptions,
-  lvol,
-  rbd,
-  type SpdkClient,
-} from '../../packages/spdk-client/src/index.ts';
+import { aio, type Bdev, bdev, type CallOptions, lvol, rbd, type SpdkClient } from 'spdk-client';
 import type { Note } from './note.ts';
 
 const mib = 1024 * 1024;

@@ -1,6 +1,6 @@
+import { type Bdev, bdev, type CallOptions, QOS_FLOOR, type SpdkClient } from 'spdk-client';
 import { DpuError } from '../../core/errors.ts';
 import type { StorageQos } from '../../core/ports/storage-target.ts';
-import { type Bdev, bdev, type CallOptions, QOS_FLOOR, type SpdkClient } from '../../packages/spdk-client/src/index.ts';
 
 const mib = 1024 * 1024;
 

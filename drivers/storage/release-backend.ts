@@ -7,7 +7,7 @@ import {
   iscsi,
   rbd,
   type SpdkClient,
-} from '../../packages/spdk-client/src/index.ts';
+} from 'spdk-client';
 import type { Note } from './note.ts';
 import type { TargetState } from './target-state.ts';
 

@@ -1,4 +1,3 @@
-import { DpuError } from '../../core/errors.ts';
 import {
   ClosedError,
   ConflictError,
@@ -10,7 +9,8 @@ import {
   ProtocolError,
   RequestTimeoutError,
   RpcError,
-} from '../../packages/spdk-client/src/index.ts';
+} from 'spdk-client';
+import { DpuError } from '../../core/errors.ts';
 
 /** The error of ours for what a call to SPDK was rejected with; `doing` says what we were at. A signal's reason stays what it is. */
 export function fromSpdk(error: unknown, doing: string, signal?: AbortSignal): unknown {

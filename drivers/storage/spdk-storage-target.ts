@@ -1,16 +1,10 @@
+import { type Bdev, type CallOptions, framework, RpcError, type SpdkClient } from 'spdk-client';
 import { difference } from '../../core/difference.ts';
 import { DpuError, hasCode, toDpuError } from '../../core/errors.ts';
 import { createKeyedLock } from '../../core/operation/keyed-lock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { AttachSpec, StorageAttachment, StorageQos, StorageTarget } from '../../core/ports/storage-target.ts';
 import type { FunctionId } from '../../core/units.ts';
-import {
-  type Bdev,
-  type CallOptions,
-  framework,
-  RpcError,
-  type SpdkClient,
-} from '../../packages/spdk-client/src/index.ts';
 import type { Backend, ConnectionContext } from './connections/backend.ts';
 import { backendOf } from './connections/open.ts';
 import type { FrontEnd } from './front-end.ts';
@@ -29,6 +23,8 @@ export interface SpdkStorageOptions {
   readonly log: Log;
   /** How long one call to SPDK may take; milliseconds, default 20,000. */
   readonly callMs?: number;
+  /** Makes be there what volumes of SPDK's own lie on, such as an lvol store: at each attachment of one, and after a restart of SPDK. */
+  readonly prepare?: () => Promise<void>;
   /** Told when SPDK was restarted and what this process had attached is served again as far as it could be. */
   readonly restarted?: () => void;
 }
@@ -53,7 +49,7 @@ interface Wanted {
  * attached is then attached again at once, before the guest's patience ends.
  */
 export function createSpdkStorageTarget(options: SpdkStorageOptions): SpdkStorageTarget {
-  const { spdk, front, connections, log, callMs = 20_000, restarted } = options;
+  const { spdk, front, connections, log, callMs = 20_000, prepare, restarted } = options;
   const locks = createKeyedLock();
   const never = new AbortController().signal;
   const wanted = new Map<FunctionId, Wanted>();
@@ -131,6 +127,7 @@ export function createSpdkStorageTarget(options: SpdkStorageOptions): SpdkStorag
 
   async function open(backend: Backend, { volumeId }: AttachSpec, signal?: AbortSignal): Promise<Bdev> {
     try {
+      if (backend.kind === 'lvol') await prepare?.();
       return await backend.open(spdk, callOptions(signal));
     } catch (error) {
       if (!(error instanceof RpcError) || error.code === 'rpc-method-not-found') throw error;
@@ -236,9 +233,10 @@ export function createSpdkStorageTarget(options: SpdkStorageOptions): SpdkStorag
       locked([`function ${functionId}`], signal, () =>
         asking(`growing the disk of ${functionId}`, signal, async () => {
           const { note, backing } = await ours(functionId, signal);
-          if (sizeOf(backing) !== sizeBytes) await growBdev(spdk, note, backing, sizeBytes, callOptions(signal));
+          if (sizeOf(backing) < sizeBytes) await growBdev(spdk, note, backing, sizeBytes, callOptions(signal));
           const attached = attachmentsOf(await read(signal)).find((each) => each.functionId === functionId);
-          if (attached?.sizeBytes !== sizeBytes) {
+          // SPDK rounds up to what its stores are made of
+          if (!attached || attached.sizeBytes < sizeBytes) {
             throw new DpuError('bad_state', `volume ${note.volumeId} does not have that size`, {
               details: { sizeBytes: [attached?.sizeBytes ?? null, sizeBytes] },
             });

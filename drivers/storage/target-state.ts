@@ -1,5 +1,3 @@
-import type { StorageAttachment } from '../../core/ports/storage-target.ts';
-import { asId, type FunctionId, type VolumeId } from '../../core/units.ts';
 import {
   type Bdev,
   bdev,
@@ -9,7 +7,9 @@ import {
   findBdev,
   malloc,
   type SpdkClient,
-} from '../../packages/spdk-client/src/index.ts';
+} from 'spdk-client';
+import type { StorageAttachment } from '../../core/ports/storage-target.ts';
+import { asId, type FunctionId, type VolumeId } from '../../core/units.ts';
 import type { FrontEnd, Served } from './front-end.ts';
 import { type Note, noteName, readNote } from './note.ts';
 

@@ -10,6 +10,7 @@ import { asId, type VolumeId } from '../../core/units.ts';
 import { vhostFrontEnd } from '../../drivers/storage/front-vhost.ts';
 import { noteName } from '../../drivers/storage/note.ts';
 import { createSpdkStorageTarget, type SpdkStorageTarget } from '../../drivers/storage/spdk-storage-target.ts';
+import { systemClock } from '../../kit/clock.ts';
 import { aio, bdev, lvol, malloc, nvme, nvmf, type SpdkClient, vhost } from '../../packages/spdk-client/src/index.ts';
 import { type DiskUser, useDisk } from '../support/disk-user.ts';
 import { havePrograms } from '../support/qemu-machine.ts';
@@ -61,7 +62,7 @@ describe.runIf(runnable)('the storage target on SPDK', () => {
   const openTarget = (): SpdkStorageTarget =>
     createSpdkStorageTarget({
       spdk,
-      front: vhostFrontEnd(spdk),
+      front: vhostFrontEnd(spdk, systemClock),
       connections: {
         localDirs: [face.part.volumesDir],
         cephSecret: async () => undefined,

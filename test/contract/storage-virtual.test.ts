@@ -6,6 +6,7 @@ import { silentLog } from '../../core/ports/log.ts';
 import { asId, type FunctionId, type VolumeId } from '../../core/units.ts';
 import { vhostFrontEnd } from '../../drivers/storage/front-vhost.ts';
 import { createSpdkStorageTarget, type SpdkStorageTarget } from '../../drivers/storage/spdk-storage-target.ts';
+import { systemClock } from '../../kit/clock.ts';
 import { bdev, malloc, type SpdkClient, vhost } from '../../packages/spdk-client/src/index.ts';
 import { havePrograms } from '../support/qemu-machine.ts';
 import { facePrograms, startTestStorage, type TestStorage } from '../support/spdk-face.ts';
@@ -29,7 +30,7 @@ describe.runIf(havePrograms('the storage target on the SPDK face', facePrograms)
     const openTarget = (): SpdkStorageTarget =>
       createSpdkStorageTarget({
         spdk,
-        front: vhostFrontEnd(spdk),
+        front: vhostFrontEnd(spdk, systemClock),
         connections: {
           localDirs: [face.part.volumesDir],
           cephSecret: async () => undefined,

@@ -1,5 +1,5 @@
+import type { Bdev, CallOptions, SpdkClient } from 'spdk-client';
 import type { VolumeId } from '../../../core/units.ts';
-import type { Bdev, CallOptions, SpdkClient } from '../../../packages/spdk-client/src/index.ts';
 import type { BackendKind } from '../note.ts';
 
 /** What opening a volume needs besides its connection. */

@@ -1,6 +1,6 @@
+import { createIfAbsent, findBdev, iscsi, RpcError } from 'spdk-client';
 import { DpuError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/units.ts';
-import { createIfAbsent, findBdev, iscsi, RpcError } from '../../../packages/spdk-client/src/index.ts';
 import type { Backend, ConnectionContext } from './backend.ts';
 import { listOf, numberOf, requireText, textOf, wrong } from './fields.ts';
 

@@ -1,8 +1,8 @@
 import { realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve, sep } from 'node:path';
+import { aio, createIfAbsent, findBdev } from 'spdk-client';
 import { DpuError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/units.ts';
-import { aio, createIfAbsent, findBdev } from '../../../packages/spdk-client/src/index.ts';
 import type { Backend, ConnectionContext } from './backend.ts';
 import { textOf, wrong } from './fields.ts';
 

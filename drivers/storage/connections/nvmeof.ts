@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto';
-import { DpuError } from '../../../core/errors.ts';
-import type { Json, JsonObject } from '../../../core/units.ts';
 import {
   type AttachController,
   type Bdev,
@@ -8,7 +6,9 @@ import {
   ensureNvmeController,
   findNvmeController,
   RpcError,
-} from '../../../packages/spdk-client/src/index.ts';
+} from 'spdk-client';
+import { DpuError } from '../../../core/errors.ts';
+import type { Json, JsonObject } from '../../../core/units.ts';
 import type { Backend, ConnectionContext } from './backend.ts';
 import { listOf, numberOf, requireText, textOf, wrong } from './fields.ts';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import { createIfAbsent, ensureRbdCluster, findBdev, rbd } from 'spdk-client';
 import { DpuError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/units.ts';
-import { createIfAbsent, ensureRbdCluster, findBdev, rbd } from '../../../packages/spdk-client/src/index.ts';
 import type { Backend, ConnectionContext } from './backend.ts';
 import { listOf, requireText, textOf, wrong } from './fields.ts';
 
