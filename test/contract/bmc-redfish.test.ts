@@ -155,6 +155,19 @@ describe.skipIf(!haveBmcPrograms('Redfish of the virtual DPU'))('Redfish of the 
     expect(after.length).toBe(before - 1);
   });
 
+  it('ends the quietest session when there are too many, so that nobody is locked out', async () => {
+    const first = connectRedfish(at.redfishOptions());
+    await first.get(SYSTEM);
+    const body = { UserName: at.part.username, Password: at.password };
+    for (let count = 0; count < 20; count += 1) {
+      await at.redfish.request('POST', '/redfish/v1/SessionService/Sessions', { body });
+    }
+    const { body: list } = await at.redfish.get('/redfish/v1/SessionService/Sessions');
+    expect(list['Members@odata.count']).toBe(16);
+    await first.get(SYSTEM);
+    await first.close();
+  });
+
   it('refuses with the messages of the standard', async () => {
     const post = (path: string, body: Record<string, unknown>) => at.redfish.request('POST', path, { body });
     const change = (body: Record<string, unknown>) => at.redfish.request('PATCH', SYSTEM, { body });

@@ -84,11 +84,6 @@ export const MESSAGES = {
     text: 'While accessing the resource at %1, the service received an authorization error.',
     resolution: 'Check that the credentials are right.',
   },
-  SessionLimitExceeded: {
-    status: 503,
-    text: 'The session establishment failed due to the number of simultaneous sessions exceeding the limit.',
-    resolution: 'Close a session and try again.',
-  },
   NoOperation: {
     status: 409,
     text: 'The request body submitted contained no data to act upon, or the resource is in that state already.',

@@ -105,7 +105,6 @@ export async function startRedfish(options: RedfishOptions): Promise<RedfishServ
       throw new Refusal('ResourceAtUriUnauthorized', [pathsOf(persona()).sessions]);
     }
     const opened = sessions.open();
-    if (opened === null) throw new Refusal('SessionLimitExceeded');
     const { id, username } = opened.session;
     const location = `${pathsOf(persona()).sessions}/${id}`;
     const session = { '@odata.id': location, '@odata.type': '#Session.v1_7_0.Session', Id: id, Name: id };

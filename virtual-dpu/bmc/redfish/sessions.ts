@@ -14,14 +14,14 @@ export interface Sessions {
   /** Whether the request bears a live token or the right name and password. */
   mayAsk(request: IncomingMessage): boolean;
   isRight(username: unknown, password: unknown): boolean;
-  /** Null when there are too many. */
-  open(): { readonly session: Session; readonly token: string } | null;
+  /** Opens one; when there are too many, the one that was quiet longest ends, as on BMCs that never lock their owner out. */
+  open(): { readonly session: Session; readonly token: string };
   list(): readonly Session[];
   /** Whether there was one. */
   end(id: string): boolean;
 }
 
-const MAX_SESSIONS = 32;
+const MAX_SESSIONS = 16;
 
 /** Seconds without a request after which a session ends (schema SessionService, SessionTimeout). */
 export const SESSION_TIMEOUT_S = 1800;
@@ -59,7 +59,8 @@ export function openSessions(username: string, password: string): Sessions {
     },
     open() {
       sweep();
-      if (live.size >= MAX_SESSIONS) return null;
+      const [quietest] = [...live].sort(([, a], [, b]) => a.seenAt - b.seenAt);
+      if (quietest && live.size >= MAX_SESSIONS) live.delete(quietest[0]);
       const token = randomBytes(24).toString('base64url');
       const session = { id: String(++count), username, createdAt: new Date().toISOString() };
       live.set(session.id, { ...session, tokenHash: digest(token), seenAt: performance.now() });
