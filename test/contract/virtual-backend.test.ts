@@ -193,9 +193,9 @@ describe.skipIf(!canHaveVirtualHosts('virtual backend of snic-controller'))('the
     card.lab.ip('tuntap', 'add', 'dev', 'tap0', 'mode', 'tap');
     const before = await card.lab.remains();
     expect(await card.backend.list()).toMatchObject([
-      { key: 'rp0:theirs', id: null, plugged: true },
-      { key: 'rp1:device[0]', id: null, plugged: true },
-      { key: 'rp2:pf2rep0', id: null, plugged: false, representor: 'pf2rep0' },
+      { key: 'rp0.theirs', id: null, plugged: true },
+      { key: 'rp1.device-0-', id: null, plugged: true },
+      { key: 'rp2.pf2rep0', id: null, plugged: false, representor: 'pf2rep0' },
     ]);
     expect((await card.backend.describe()).free).toBe(13);
     expect(await card.backend.reserve(nic, [])).toEqual({ slot: 3 });
@@ -212,7 +212,7 @@ describe.skipIf(!canHaveVirtualHosts('virtual backend of snic-controller'))('the
     const reservation = await card.make(nic);
     await card.lab.qmp.execute('device_add', { driver: 'virtio-rng-pci', id: 'theirs', bus: 'rp0' });
     expect(await card.backend.list()).toMatchObject([
-      { key: 'rp0:theirs', id: null, plugged: true },
+      { key: 'rp0.theirs', id: null, plugged: true },
       { key: 'rp0', id: nic.id, plugged: false },
     ]);
     await rejection(card.backend.plug(nic, reservation), 'conflict');

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -8,13 +8,17 @@ import { connectQmp, type QmpClient } from '../../packages/qmp-client/src/index.
 import type { StorageFront } from '../../snic-controller/backends/virtual/options.ts';
 import type { HostPart } from '../../virtual-dpu/description.ts';
 import { startHost, stopHost } from '../../virtual-dpu/host/host.ts';
+import { hostPaths, machineArgv, rootPorts } from '../../virtual-dpu/host/machine.ts';
+import { initramfs } from '../../virtual-dpu/image/initramfs.ts';
+import { guestKernel } from '../../virtual-dpu/image/kernel.ts';
 import { ensureNetns, removeNetns, socNetns } from '../../virtual-dpu/netns.ts';
 import { makeStateDir, nameOf } from '../../virtual-dpu/paths.ts';
+import { spawnDetached, waitForSocket } from '../../virtual-dpu/process.ts';
 import { havePrograms } from './qemu-machine.ts';
 
 /** The server of a virtual DPU in a network namespace of its own, switched off, and a storage daemon beside it. */
 export interface VirtualHost {
-  readonly host: HostPart;
+  readonly host: Pick<HostPart, 'qmp' | 'serial' | 'rootPorts'>;
   /** For files of the test; removed with it. */
   readonly dir: string;
   readonly netns: string;
@@ -44,6 +48,7 @@ export interface TestStorage {
     options?: { readonly file?: string; readonly readOnly?: boolean; readonly kind?: 'vhost-user' },
   ): Promise<void>;
   unserve(id: string): Promise<void>;
+  serves(id: string): boolean;
   /** Makes it deaf (SIGSTOP), or hear again. */
   stall(on: boolean): void;
 }
@@ -62,8 +67,15 @@ export function canHaveVirtualHosts(what: string): boolean {
   );
 }
 
+/** What a test host is. */
+export interface VirtualHostOptions {
+  readonly memoryMib?: number;
+  /** Boot the small guest by itself, without a disk. */
+  readonly kernel?: boolean;
+}
+
 /** Starts one. */
-export async function startVirtualHost(options: { readonly memoryMib?: number } = {}): Promise<VirtualHost> {
+export async function startVirtualHost(options: VirtualHostOptions = {}): Promise<VirtualHost> {
   const stateDir = await makeStateDir(await mkdtemp(join(tmpdir(), 'vb-')));
   const name = nameOf(stateDir);
   const netns = socNetns(name);
@@ -80,9 +92,12 @@ export async function startVirtualHost(options: { readonly memoryMib?: number } 
     const daemon = await startStorage(stateDir);
     ended.push(daemon.end);
     // ended before its storage, which it would wait for
-    const start = () => startHost(context, { memoryMib: options.memoryMib ?? 128 });
+    const memoryMib = options.memoryMib ?? 128;
+    const start = () =>
+      options.kernel ? startKernel(stateDir, name, memoryMib) : startHost(context, { memoryMib }).then(() => {});
     ended.push(() => stopHost(context));
-    const host = await start();
+    await start();
+    const host = { ...hostPaths(stateDir), rootPorts: rootPorts() };
     let qmp = await connectQmp({ path: host.qmp.debug });
     ended.push(async () => qmp.close());
     return {
@@ -122,6 +137,24 @@ export async function startVirtualHost(options: { readonly memoryMib?: number } 
     await close();
     throw error;
   }
+}
+
+/** A host with the guest's kernel and all of its files given to QEMU. */
+async function startKernel(stateDir: string, name: string, memoryMib: number): Promise<void> {
+  const kernel = await guestKernel();
+  const initrd = join(stateDir, 'initrd.gz');
+  const guest = { hostname: 'guest', passwordHash: '', banner: '', metadataWait: 0 };
+  await writeFile(initrd, await initramfs(kernel, guest));
+  const paths = hostPaths(stateDir);
+  await mkdir(join(stateDir, 'host'), { recursive: true });
+  const uuid = '6f1c3bb2-0f4e-4a53-9e0e-3d1f6a5b7c22';
+  const settings = { arch: 'x86_64', accel: 'tcg', cpus: 1, memoryMib, serialNumber: 'TEST', uuid } as const;
+  const append = 'console=ttyS0 quiet panic=1 mitigations=off';
+  const boot = ['-kernel', kernel.file, '-initrd', initrd, '-append', append];
+  const owner = { stateDir, name: 'qemu' }; // as stopHost knows it
+  const argv = [...machineArgv(name, settings, paths), ...boot] as const;
+  const record = await spawnDetached({ ...owner, argv: [argv[0], ...argv.slice(1)], netns: socNetns(name) });
+  await waitForSocket(paths.qmp.debug, { owner: { ...owner, record } });
 }
 
 async function remainsInQemu(qmp: QmpClient): Promise<readonly string[]> {
@@ -191,6 +224,7 @@ async function startStorage(stateDir: string): Promise<{ readonly storage: TestS
       await gone;
       await qmp.execute('blockdev-del', { 'node-name': node });
     },
+    serves: (id) => served.has(id),
     stall: (on) => void child.kill(on ? 'SIGSTOP' : 'SIGCONT'),
   };
   return { storage, end };
