@@ -13,6 +13,8 @@ export interface Export extends GateExport {
   /** Of vhost-user-blk. */
   readonly path: string | null;
   hold: Promise<void> | null;
+  /** A node above the bdev's that fails all writes, for who has the bdev open for writing while it becomes read-only. */
+  guard: string | null;
   /** Nodes that stand in for the bdev that went. */
   standIn: readonly string[];
   /** The export's present id at the storage daemon, if it is there. */
@@ -31,24 +33,24 @@ export interface Exports {
   without<T>(some: readonly Export[], work: () => Promise<T>): Promise<T>;
 }
 
-/** Errors that a stand-in answers: to everything. Holes are looked for before data is read, so that fails too. */
-const FAILING = ['read', 'write', 'write-zeroes', 'discard', 'flush', 'block-status'].map((iotype) => ({
-  event: 'none',
-  iotype,
-  errno: 5,
-  once: false,
-}));
+/** blkdebug's rules that make all I/O of these kinds fail with an error number (QAPI BlkdebugInjectErrorOptions). */
+export function failing(iotypes: readonly string[], errno: number): readonly object[] {
+  return iotypes.map((iotype) => ({ event: 'none', iotype, errno, once: false }));
+}
+
+/** Holes are looked for before data is read, so that must fail too. */
+const ALL_FAILS = failing(['read', 'write', 'write-zeroes', 'discard', 'flush', 'block-status'], 5);
 
 /** The exports of a storage daemon. */
 export function createExports(qsd: Qsd): Exports {
   const show = async (each: Export): Promise<void> => {
-    const node = each.bdev?.node ?? each.standIn[0];
+    const node = each.guard ?? each.bdev?.node ?? each.standIn[0];
     if (node === undefined) return;
     const id = qsd.name('export');
     const common = {
       id,
       'node-name': node,
-      writable: !each.readOnly && !(each.bdev?.readOnly ?? false),
+      writable: !each.readOnly && (each.guard !== null || !(each.bdev?.readOnly ?? false)),
       writethrough: each.bdev?.writeThrough ?? false,
     };
     const args: BlockExportAdd =
@@ -94,6 +96,7 @@ export function createExports(qsd: Qsd): Exports {
         path,
         backend: qsd.name('served'),
         hold: null,
+        guard: null,
         standIn: [],
         id: null,
         sessions: new Set(),
@@ -118,10 +121,11 @@ export function createExports(qsd: Qsd): Exports {
       await without([each], async () => {
         bdev.exports.delete(each);
         each.bdev = null;
+        each.guard = null;
         const [nothing, failing] = [qsd.name('node'), qsd.name('node')];
         await addNodes(qsd, [
           { driver: 'null-co', 'node-name': nothing, size: bdev.sizeBytes },
-          { driver: 'blkdebug', 'node-name': failing, image: nothing, 'inject-error': FAILING },
+          { driver: 'blkdebug', 'node-name': failing, image: nothing, 'inject-error': ALL_FAILS },
         ]);
         each.standIn = [failing, nothing];
       });

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { failing } from './exports.ts';
 import type { Face } from './face.ts';
 import { type Blob, checkRoom, keep, type LvolStore } from './lvol-store.ts';
-import { runJob } from './qsd.ts';
+import { addNodes, runJob } from './qsd.ts';
 import { resizeBdev } from './resize.ts';
 import { errno } from './rpc-error.ts';
 import { addVolume, closeVolume, makeImage, openImage, openVolume, type Volume } from './volume.ts';
@@ -139,9 +140,18 @@ export async function renameVolume({ store, blob, volume }: Found, name: string)
   volume.bdev.aliases = [`${store.record.name}/${name}`];
 }
 
-/** Makes a volume read-only for good, for those too who are connected. */
+/** Makes a volume read-only for good. Who has it open for writing keeps it, and writes fail. */
 export async function setReadOnly(face: Face, { store, blob, volume }: Found): Promise<void> {
-  await face.exports.without([...volume.bdev.exports], async () => {
+  if (volume.bdev.readOnly) return;
+  const writers = [...volume.bdev.exports].filter((each) => !each.readOnly);
+  await face.exports.without(writers, async () => {
+    const guard = face.qsd.name('node');
+    const rules = failing(['write', 'write-zeroes', 'discard'], 1);
+    await addNodes(face.qsd, [
+      { driver: 'blkdebug', 'node-name': guard, image: volume.bdev.node, 'inject-error': rules },
+    ]);
+    volume.guard = guard;
+    for (const each of writers) each.guard = guard;
     volume.bdev.readOnly = true;
     await keep(store, { ...store.record, blobs: replaced(store, { ...blob, readOnly: true }) });
   });

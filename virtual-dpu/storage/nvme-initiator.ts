@@ -36,7 +36,7 @@ interface RemoteBdev {
 type RemoteNamespace = Extract<TargetLine, { kind: 'namespace' }>;
 
 /** How long the storage daemon waits for a target that is away before I/O fails, at least. */
-const RECONNECT_SECONDS = 30;
+const RECONNECT_SECONDS = 10;
 /** For `ctrlr_loss_timeout_sec` of -1. */
 const FOR_EVER_SECONDS = 0x7fff_ffff;
 const RETRY_MS = 500;

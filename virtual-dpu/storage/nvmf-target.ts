@@ -72,6 +72,8 @@ export interface NvmfTarget {
 export function createNvmfTarget(exports: Exports, backend: string): NvmfTarget {
   const subsystems = new Map<string, Subsystem>();
   const gates = new Map<string, Gate>();
+  // Exports of namespaces that went: a host that has one open finds errors there, and does not wait for it to come again.
+  const retired = new Map<string, Export>();
   let generation = 0;
   let change = Promise.withResolvers<void>();
   const changed = () => {
@@ -89,7 +91,7 @@ export function createNvmfTarget(exports: Exports, backend: string): NvmfTarget 
           if (exportName(each.nqn, namespace.nsid) === name) return namespace.served;
         }
       }
-      return undefined;
+      return retired.get(name);
     },
     list: () => [
       line('', { kind: 'generation', generation: String(generation) }),
@@ -151,6 +153,10 @@ export function createNvmfTarget(exports: Exports, backend: string): NvmfTarget 
       };
       const uuid = options.uuid ?? bdev.uuid;
       const nguid = options.nguid ?? uuid.replaceAll('-', '').toUpperCase();
+      const name = exportName(subsystem.nqn, nsid);
+      const before = retired.get(name);
+      retired.delete(name);
+      if (before !== undefined) await exports.remove(before);
       subsystem.namespaces.set(nsid, { nsid, bdev, served, uuid, nguid, release });
       changed();
       return nsid;
@@ -160,7 +166,8 @@ export function createNvmfTarget(exports: Exports, backend: string): NvmfTarget 
       if (namespace === undefined) throw errno('ENOENT');
       subsystem.namespaces.delete(nsid);
       namespace.release();
-      await exports.remove(namespace.served);
+      retired.set(exportName(subsystem.nqn, nsid), namespace.served);
+      await exports.orphan(namespace.served);
       changed();
     },
   };

@@ -13,6 +13,8 @@ export interface Volume {
   readonly filters: Throttled;
   /** Its image now: a snapshot takes the old one and leaves a new one. */
   image: Image;
+  /** The node that fails writes, once the volume became read-only while it was open. */
+  guard: string | null;
   /** A long job works on it. */
   busy: boolean;
 }
@@ -52,12 +54,13 @@ export async function addVolume(face: Face, store: LvolStore, blob: Blob, image:
     driverSpecific: () => ({ lvol: describeLvol(store, blob.uuid) }),
     config: null,
     destroy: async () => {
+      if (volume.guard !== null) await removeNodes(face.qsd, [volume.guard]);
       await filters.remove();
       await closeImage(face, volume.image);
       store.volumes.delete(blob.uuid);
     },
   });
-  const volume: Volume = { bdev, filters, image, busy: false };
+  const volume: Volume = { bdev, filters, image, guard: null, busy: false };
   store.volumes.set(blob.uuid, volume);
   return volume;
 }
