@@ -22,7 +22,8 @@ export function haveNamespaces(what: string): boolean {
   return haveOvs(what) && need(what, process.getuid?.() === 0 && makesNamespaces(), 'root, and network namespaces');
 }
 
-function need(what: string, there: boolean, peer: string): boolean {
+/** Says on standard error what is not run for want of a peer; with CI set that is a failure. */
+export function need(what: string, there: boolean, peer: string): boolean {
   if (there) return true;
   const text = `${what}: needs ${peer}`;
   if (process.env.CI) throw new Error(text);
