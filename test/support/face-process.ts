@@ -118,7 +118,7 @@ export async function openDisk(face: TestFace, controller: string, readOnly = fa
     `driver=nbd,server.type=unix,server.path=${face.part.front.socket}`,
     `export=${controller},reconnect-delay=30`,
   ];
-  const child = spawn('qemu-io', [...(readOnly ? ['-r'] : []), '--image-opts', options.join(',')], {
+  const child = spawn('qemu-io', ['-t', 'writeback', ...(readOnly ? ['-r'] : []), '--image-opts', options.join(',')], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const prompt = 'qemu-io> ';
