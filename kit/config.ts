@@ -56,7 +56,7 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
   const base = dirname(file);
   const absolute = (path: string): string => resolve(base, path);
   const state_dir = absolute(config.state_dir);
-  const { amqp, rest, store, sim, network, host } = config as Required<SocDaemonConfig>;
+  const { amqp, rest, store, sim, functions, network, host } = config as Required<SocDaemonConfig>;
   return {
     ...(config as Required<SocDaemonConfig>),
     file,
@@ -103,6 +103,7 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
         ? {}
         : { redfish: { ...host.redfish, ca_file: absolute(host.redfish.ca_file) } }),
     },
+    functions: { ...functions, socket: absolute(functions.socket ?? '') },
     sim: {
       ...sim,
       ...(sim.world_file === undefined ? {} : { world_file: absolute(sim.world_file) }),

@@ -17,6 +17,7 @@ import { sqliteWorldStore } from '../drivers/sim/sqlite-world-store.ts';
 import { createSimWorld, type SimWorld } from '../drivers/sim/world.ts';
 import type { LoadedConfig } from '../kit/config.ts';
 import { readCredential, readSecretFile } from '../kit/credentials.ts';
+import { createSnicClient } from '../snic-controller/client.ts';
 import { localSource } from './service/local-source.ts';
 
 /** All that the daemon drives. */
@@ -102,10 +103,15 @@ function openSim(context: PeerContext): SimWorld {
 }
 
 function openSnic(context: PeerContext): SnicController {
-  const { functions } = context.config;
-  switch (functions.kind) {
+  const { config, clock, restarted } = context;
+  switch (config.functions.kind) {
     case 'sim':
       return context.sim().snic;
+    case 'snic': {
+      const client = createSnicClient({ path: config.functions.socket, clock, restarted });
+      context.onClose(() => client.close());
+      return client;
+    }
   }
 }
 

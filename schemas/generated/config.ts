@@ -247,9 +247,13 @@ export interface SocDaemonConfig {
    */
   functions?: {
     /**
-     * `sim`: the simulated card.
+     * `sim`: the simulated card. `snic`: snic-controller.
      */
-    kind?: 'sim';
+    kind?: 'sim' | 'snic';
+    /**
+     * snic-controller's unix socket; with `kind: snic`.
+     */
+    socket?: string;
   };
   /**
    * The switch that representors go into.

@@ -60,7 +60,7 @@ describe('the configuration', () => {
       reconcile: { interval_s: 60 },
       retention: { days: 30, max_operations: 10_000 },
       catalogue: { flavors: {}, subnets: {} },
-      functions: { kind: 'sim' },
+      functions: { kind: 'sim', socket: '/run/dpu-compute-snic/snic.sock' },
       network: {
         kind: 'sim',
         ovsdb: 'unix:/run/openvswitch/db.sock',
