@@ -39,6 +39,7 @@ export const APT_PACKAGES = [
   { name: 'qemu-utils', why: 'qemu-img and qemu-storage-daemon, a peer of qmp-client', for: ['test'] },
   { name: 'python3-sushy', why: 'a stock Redfish client that must see what redfish-client sees', for: ['test'] },
   { name: 'iproute2', why: 'network namespaces, taps and veths of the virtual DPU', for: ['demo', 'test'] },
+  { name: 'iputils-ping', why: 'asks whether traffic passes a bridge', for: ['test'] },
   { name: 'ethtool', why: 'checksums that userspace Open vSwitch does not complete', for: ['demo', 'test'] },
   { name: 'dnsmasq-base', why: "DHCP of the virtual DPU's tenant network", for: ['demo', 'test'] },
   { name: 'curl', why: 'reads the metadata service as a guest', for: ['test'] },

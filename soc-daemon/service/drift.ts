@@ -63,7 +63,7 @@ function driftOfFunction(
   if (!actual) work.push({ do: 'make', row, binding });
   const bound =
     binding.kind === 'port'
-      ? seen.bindings.some((each) => each.portId === binding.key && each.functionId === row.id)
+      ? seen.bindings.some((each) => each.portId === binding.key && each.functionId === row.id && each.healthy)
       : seen.attachments.some((each) => each.functionId === row.id);
   if (!bound && binding.phase === 'bound') work.push({ do: 'bind', row, binding });
   const port = seen.bindings.find((each) => binding.kind === 'port' && each.portId === binding.key);
