@@ -1,9 +1,10 @@
 /** Tells what of a machine would stand in the way of a virtual DPU, by trying it. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
+import { hasCode } from '../core/errors.ts';
 import { tryAccel } from './host/kvm-trial.ts';
 import { ensureNetns, removeNetns } from './netns.ts';
 import { checkStateDir } from './paths.ts';
@@ -20,18 +21,32 @@ export interface Finding {
 
 const MIB = 1 << 20;
 
+/** Names of virtual DPUs' namespaces, see netns.ts. */
+const NETNS = /^vdpu-[0-9a-f]{8}(-t)?$/;
+
 /** Examines this machine for a virtual DPU in a state directory, which need not exist. What it makes to try something it takes away. */
 export async function examine(
   stateDir: string,
   options: { readonly kvmDeadlineMs?: number } = {},
 ): Promise<readonly Finding[]> {
-  const [network, kvm, loopback, disk] = await Promise.all([
+  const [network, kvm, loopback, disk, leftovers] = await Promise.all([
     tryNetwork(),
     tryKvm(options.kvmDeadlineMs ?? 5000),
     tryLoopback(),
     lookAtDisk(stateDir),
+    lookForLeftovers(),
   ]);
-  return [...lookAtPrograms(), lookAtRights(), ...network, kvm, loopback, disk, lookAtMemory(), lookAtPaths(stateDir)];
+  return [
+    ...lookAtPrograms(),
+    lookAtRights(),
+    ...network,
+    kvm,
+    loopback,
+    disk,
+    lookAtMemory(),
+    lookAtPaths(stateDir),
+    leftovers,
+  ];
 }
 
 function lookAtPrograms(): readonly Finding[] {
@@ -153,6 +168,27 @@ function lookAtMemory(): Finding {
   const free = Math.floor(Number(kib) / 1024);
   const level = free < 1024 ? 'warn' : 'ok';
   return { id: 'memory', level, text: `${free} MiB of memory are free${level === 'ok' ? '' : ': see --memory'}` };
+}
+
+/** Namespaces of virtual DPUs that nobody is in: somebody killed what ran there, and never called `down`. */
+async function lookForLeftovers(): Promise<Finding> {
+  const id = 'leftovers';
+  const names = existsSync('/run/netns') ? readdirSync('/run/netns').filter((name) => NETNS.test(name)) : [];
+  const empty: string[] = [];
+  for (const name of names) {
+    try {
+      if ((await runTool(['ip', 'netns', 'pids', name])).trim() === '') empty.push(name);
+    } catch (error) {
+      if (!hasCode(error, 'hardware')) throw error; // else it went away, or is not ours to look at
+    }
+  }
+  return empty.length === 0
+    ? { id, level: 'ok', text: 'no namespace of a dead virtual DPU is left' }
+    : {
+        id,
+        level: 'warn',
+        text: `empty namespaces are left: down on their state directories, or ip netns delete ${empty.join(' ')}`,
+      };
 }
 
 function lookAtPaths(stateDir: string): Finding {

@@ -104,6 +104,8 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof DpuError)) throw error;
     say(`virtual-dpu: ${error.message}`);
+    const some = command.kind === 'up' && (await status(command.options.stateDir)).state !== 'down';
+    if (some) say('virtual-dpu: what came up stays: up goes on from there, down ends it');
     return error.code === 'invalid' ? 2 : 1;
   }
 }
