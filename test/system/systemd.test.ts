@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../kit/config.ts';
 import configSchema from '../../schemas/config.json' with { type: 'json' };
+import { loadSnicConfig } from '../../snic-controller/config.ts';
 import { daemonNodeFlags } from '../../tools/daemon-flags.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -121,16 +122,26 @@ describe.skipIf(!haveSystemd())('systemd/', () => {
     for (const unit of units) {
       const [command = ''] = settings(unit, 'ExecStart');
       const program = unit.replace('.service', '');
-      const flags = program === 'soc-daemon' ? daemonNodeFlags : [];
       expect(command.split(' ')).toEqual([
         `${tree}/node_modules/.bin/node`,
-        ...flags,
+        ...daemonNodeFlags,
         `${tree}/${program}/main.js`,
         '--config',
         `/etc/dpu-compute/${program}.yaml`,
       ]);
     }
-    expect(existsSync(join(project, 'soc-daemon/main.ts'))).toBe(true);
+    for (const unit of units) expect(existsSync(join(project, unit.replace('.service', '/main.ts')))).toBe(true);
+  });
+
+  it('gives the controller what its example configuration writes to, and the daemon looks for', () => {
+    const example = join(project, 'systemd/snic-controller.example.yaml');
+    const main = join(project, 'snic-controller/main.ts');
+    expect(run(process.execPath, [main, '--config', example, '--check-config'])).toMatchObject({ status: 0 });
+    const { state_dir: state, socket } = loadSnicConfig(example);
+    expect(state).toBe(`/var/lib/${settings('snic-controller.service', 'StateDirectory')[0]}`);
+    expect(dirname(socket.path)).toBe(`/run/${settings('snic-controller.service', 'RuntimeDirectory')[0]}`);
+    expect(socket.path).toBe(configSchema.properties.functions.properties.socket.default);
+    expect(settings('snic-controller.service', 'Group')).toEqual(settings('soc-daemon.service', 'Group'));
   });
 
   it('leaves more time to stop than the daemon drains', () => {
