@@ -16,6 +16,8 @@ export interface BridgeWatchOptions {
   /** The bridge's management socket, `<rundir>/<bridge>.mgmt` (ovs-vswitchd(8)). */
   readonly path: string;
   readonly clock: Clock;
+  /** How often it is asked whether it is there, in milliseconds; three times no answer, and it counts as gone. */
+  readonly probeMs: number;
   /** Called when ovs-vswitchd came, and after it went. */
   readonly changed: (isUp: boolean) => void;
 }
@@ -30,7 +32,7 @@ const retryMs = { first: 50, most: 2_000 } as const;
  * Holds an OpenFlow connection to a bridge and does nothing with it: OVSDB does not tell when ovs-vswitchd dies or comes back, and
  * with it all flows and meters go. Asks again and again while it is away.
  */
-export function watchBridge({ path, clock, changed }: BridgeWatchOptions): BridgeWatch {
+export function watchBridge({ path, clock, probeMs, changed }: BridgeWatchOptions): BridgeWatch {
   let socket: Socket | undefined;
   let timer: Timer | undefined;
   let delay: number = retryMs.first;
@@ -40,20 +42,37 @@ export function watchBridge({ path, clock, changed }: BridgeWatchOptions): Bridg
 
   function connect(): void {
     let buffered = Buffer.alloc(0);
+    let unanswered = 0;
+    let spoken: number = version;
+    const probe = (): void => {
+      if (unanswered >= 3) {
+        mine.destroy();
+        return;
+      }
+      unanswered += 1;
+      if (isUp) mine.write(message(spoken, types.echoRequest, unanswered));
+      timer = clock.timer(probeMs, probe);
+    };
     const mine = createConnection(path);
     socket = mine;
-    mine.once('connect', () => mine.write(message(version, types.hello, 0)));
+    mine.once('connect', () => {
+      mine.write(message(version, types.hello, 0));
+      timer = clock.timer(probeMs, probe);
+    });
     mine.on('data', (chunk) => {
+      unanswered = 0;
       buffered = Buffer.concat([buffered, chunk]);
       while (buffered.length >= headerBytes) {
         const length = Math.max(buffered.readUInt16BE(2), headerBytes);
         if (buffered.length < length) return;
+        spoken = Math.min(version, buffered.readUInt8(0));
         answer(mine, buffered.subarray(0, length));
         buffered = buffered.subarray(length);
       }
     });
     mine.on('error', () => undefined); // `close` follows
     mine.once('close', () => {
+      timer?.cancel();
       if (closed) return;
       if (isUp) {
         isUp = false;

@@ -41,6 +41,8 @@ export interface SwitchOptions {
   readonly bindTimeoutMs?: number;
   /** How long a call waits for a database that is away, in milliseconds; default 5000. */
   readonly connectTimeoutMs?: number;
+  /** How often ovs-vswitchd is asked whether it is there, in milliseconds; default 5000. */
+  readonly probeMs?: number;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -99,7 +101,8 @@ export function openSwitch(options: SwitchOptions): Switch {
     lives += 1;
     if (lives > 1) restarted();
   };
-  const watch = socketPath === null ? null : watchBridge({ path: socketPath, clock, changed });
+  const watch =
+    socketPath === null ? null : watchBridge({ path: socketPath, clock, probeMs: options.probeMs ?? 5_000, changed });
   const keeper =
     flows === 'controller' || socketPath === null
       ? null

@@ -183,6 +183,21 @@ describe.runIf(haveOvs('faults of Open vSwitch'))('Open vSwitch', () => {
     );
   });
 
+  it('notices an ovs-vswitchd that hangs, and one that goes on, in an older OpenFlow too', async () => {
+    await ovs.vsctl('set', 'bridge', ovs.bridge, 'protocols=OpenFlow10,OpenFlow14');
+    const probing = open({ probeMs: 50 });
+    await until('it is there', () =>
+      probing.list().then(
+        () => true,
+        () => undefined,
+      ),
+    );
+    ovs.signal('vswitchd', 'SIGSTOP');
+    await until('it hangs', () => rejection(probing.list(), 'unavailable').catch(() => undefined));
+    ovs.signal('vswitchd', 'SIGCONT');
+    await until('it goes on', () => probing.list().catch(() => undefined));
+  });
+
   it('is unavailable without its bridge, and goes on with a new one', async () => {
     await network.bind(specOf(1));
     await ovs.vsctl('del-br', ovs.bridge);
