@@ -34,7 +34,10 @@ export interface LoadedConfig {
   readonly network: WithDefaults<Omit<Part<'network'>, 'local'>, 'tls' | 'run_dir'> & {
     readonly local: WithDefaults<NonNullable<Part<'network'>['local']>, 'netns'>;
   };
-  readonly storage: Required<Part<'storage'>>;
+  readonly storage: WithDefaults<Part<'storage'>, 'images_dir' | 'volumes_dir' | 'nbd_socket' | 'host_nqn'> & {
+    readonly images_dir: string;
+    readonly volumes_dir: string;
+  };
   readonly host: WithDefaults<Omit<Part<'host'>, 'ipmi' | 'hardware'>, 'redfish' | 'username' | 'password_file'> & {
     readonly ipmi?: Required<NonNullable<Part<'host'>['ipmi']>>;
     readonly hardware: NonNullable<Part<'host'>['hardware']>;
@@ -56,7 +59,7 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
   const base = dirname(file);
   const absolute = (path: string): string => resolve(base, path);
   const state_dir = absolute(config.state_dir);
-  const { amqp, rest, store, sim, functions, network, host } = config as Required<SocDaemonConfig>;
+  const { amqp, rest, store, sim, functions, network, storage, host } = config as Required<SocDaemonConfig>;
   return {
     ...(config as Required<SocDaemonConfig>),
     file,
@@ -95,6 +98,15 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
             },
           }
         : {}),
+    },
+    storage: {
+      ...storage,
+      socket: absolute(storage.socket ?? ''),
+      images_dir: storage.images_dir === undefined ? resolve(state_dir, 'images') : absolute(storage.images_dir),
+      volumes_dir: storage.volumes_dir === undefined ? resolve(state_dir, 'volumes') : absolute(storage.volumes_dir),
+      local_dirs: (storage.local_dirs ?? []).map(absolute),
+      ceph_keys: Object.fromEntries(Object.entries(storage.ceph_keys ?? {}).map(([id, path]) => [id, absolute(path)])),
+      ...(storage.nbd_socket === undefined ? {} : { nbd_socket: absolute(storage.nbd_socket) }),
     },
     host: {
       ...host,

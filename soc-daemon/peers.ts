@@ -15,6 +15,7 @@ import { openOvsNetwork } from '../drivers/network/open.ts';
 import { checkHost, openBmcHost } from '../drivers/power/open.ts';
 import { sqliteWorldStore } from '../drivers/sim/sqlite-world-store.ts';
 import { createSimWorld, type SimWorld } from '../drivers/sim/world.ts';
+import { openSpdkStorage } from '../drivers/storage/open.ts';
 import type { LoadedConfig } from '../kit/config.ts';
 import { readCredential, readSecretFile } from '../kit/credentials.ts';
 import { createSnicClient } from '../snic-controller/client.ts';
@@ -78,10 +79,11 @@ export function openPeers(parts: Pick<PeerContext, 'config' | 'clock' | 'random'
       return world;
     },
   };
+  const snic = openSnic(context);
   return {
-    snic: openSnic(context),
+    snic,
     openNetwork: (node, store) => openNetwork(context, node, store),
-    ...openStorage(context),
+    ...openStorage(context, snic),
     ...openHost(context),
     onPeerRestart(listener) {
       listeners.add(listener);
@@ -130,12 +132,18 @@ function openNetwork(context: PeerContext, node: NodeId, store: NodeStore): Netw
   }
 }
 
-function openStorage(context: PeerContext): { storage: StorageTarget; volumes: VolumeService } {
+function openStorage(context: PeerContext, snic: SnicController): { storage: StorageTarget; volumes: VolumeService } {
   const { storage } = context.config;
   switch (storage.kind) {
     case 'sim': {
       const { storage: target, volumes } = context.sim();
       return { storage: target, volumes };
+    }
+    case 'spdk': {
+      const { clock, log, restarted } = context;
+      const opened = openSpdkStorage({ storage, snic, clock, log, restarted });
+      context.onClose(() => opened.close());
+      return { storage: opened.storage, volumes: opened.volumes };
     }
   }
 }

@@ -1,4 +1,3 @@
-import type { Clock } from '../../core/ports/clock.ts';
 import {
   type CallOptions,
   deleteVhostController,
@@ -6,7 +5,8 @@ import {
   InUseError,
   InvalidParamsError,
   type SpdkClient,
-} from '../../packages/spdk-client/src/index.ts';
+} from 'spdk-client';
+import type { Clock } from '../../core/ports/clock.ts';
 
 /** How long a front end that was told to go may take until SPDK has seen it go. */
 const graceMs = 2000;

@@ -366,9 +366,74 @@ export interface SocDaemonConfig {
    */
   storage?: {
     /**
-     * `sim`: the simulated target and volume service.
+     * `sim`: the simulated target and volume service. `spdk`: SPDK (or SNAP, which is one), and volumes and images of this node.
      */
-    kind?: 'sim';
+    kind?: 'sim' | 'spdk';
+    /**
+     * SPDK's JSON-RPC.
+     */
+    socket?: string;
+    /**
+     * How functions reach what is served. `vhost`: controllers of vhost-user-blk, each named like its function. `snap`: emulated functions of a BlueField.
+     */
+    front?: 'vhost' | 'snap';
+    /**
+     * How long SPDK has for one call, in seconds.
+     */
+    call_timeout_s?: number;
+    /**
+     * Where local volumes lie. `files`: sparse files of `volumes_dir`. `lvols`: a store of SPDK in a file there; made at once from an image, and snapshots while in use.
+     */
+    backing?: 'files' | 'lvols';
+    /**
+     * `NAME.img`, `NAME.raw` or `NAME.qcow2`, each with its `.sha256` beside it if it is to be checked. Default: `images` in state_dir.
+     */
+    images_dir?: string;
+    /**
+     * Local volumes, which SPDK must be able to open. Default: `volumes` in state_dir.
+     */
+    volumes_dir?: string;
+    /**
+     * Further directories whose files a platform may name as volumes.
+     *
+     * @maxItems 100
+     *
+     * Items: A directory.
+     */
+    local_dirs?: string[];
+    /**
+     * Size of the store's file when it is made, with `backing: lvols`. It is sparse.
+     */
+    store_bytes?: number;
+    /**
+     * Where the target exports its controllers by NBD, as the virtual DPU does: how images get into lvols. Default: SPDK's own way to the kernel's NBD.
+     */
+    nbd_socket?: string;
+    /**
+     * Id -> local volume that belongs to no instance; made empty when it is first used.
+     */
+    volumes?: {
+      [k: string]: {
+        size_bytes: number;
+      };
+    };
+    /**
+     * Cinder's `secret_uuid` -> file with the key of the Ceph user; without one a volume's connection must bring it.
+     */
+    ceph_keys?: {
+      /**
+       * File of mode 0600 with the key.
+       */
+      [k: string]: string;
+    };
+    /**
+     * What this node is called by NVMe over fabrics, where a volume's connection does not say.
+     */
+    host_nqn?: string;
+    /**
+     * What this node is called by iSCSI.
+     */
+    initiator_iqn?: string;
   };
   /**
    * The host's power and console.

@@ -211,7 +211,7 @@ describe.runIf(havePrograms('local volumes in an lvol store', facePrograms))('lo
       spdk,
       front: vhostFrontEnd(spdk, systemClock),
       connections: {
-        localDirs: [],
+        localDirs: async () => [],
         cephSecret: async () => undefined,
         hostNqn: undefined,
         initiatorIqn: 'iqn.2026-01.test:soc',

@@ -64,7 +64,7 @@ describe.runIf(runnable)('the storage target on SPDK', () => {
       spdk,
       front: vhostFrontEnd(spdk, systemClock),
       connections: {
-        localDirs: [face.part.volumesDir],
+        localDirs: async () => [face.part.volumesDir],
         cephSecret: async () => undefined,
         hostNqn: undefined,
         initiatorIqn: 'iqn.2026-01.test:soc',

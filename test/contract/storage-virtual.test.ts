@@ -32,7 +32,7 @@ describe.runIf(havePrograms('the storage target on the SPDK face', facePrograms)
         spdk,
         front: vhostFrontEnd(spdk, systemClock),
         connections: {
-          localDirs: [face.part.volumesDir],
+          localDirs: async () => [face.part.volumesDir],
           cephSecret: async () => undefined,
           hostNqn: undefined,
           initiatorIqn: 'iqn.2026-01.test:soc',

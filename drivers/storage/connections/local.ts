@@ -55,7 +55,9 @@ async function allowed(path: string, { localDirs, volumeId }: ConnectionContext)
   } catch (cause) {
     throw new DpuError('unavailable', `the file of volume ${volumeId} is not there`, { cause });
   }
-  const inside = localDirs.some((dir) => real.startsWith(`${resolve(dir)}${sep}`) || dirname(real) === resolve(dir));
+  const inside = (await localDirs()).some(
+    (dir) => real.startsWith(`${resolve(dir)}${sep}`) || dirname(real) === resolve(dir),
+  );
   if (!inside) throw wrong('path', 'is not in a directory for volumes');
   return real;
 }

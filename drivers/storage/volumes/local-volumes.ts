@@ -12,6 +12,8 @@ export interface LocalVolumeOptions {
   readonly images: Images;
   readonly records: Records;
   readonly backing: Backing;
+  /** Id -> bytes of volumes that belong to no instance; made empty when they are first asked for. */
+  readonly declared?: ReadonlyMap<string, number>;
 }
 
 /** The embedded volume service: for nodes without Cinder. */
@@ -24,7 +26,12 @@ export interface LocalVolumes extends VolumeService {
  * Volumes and images on this machine. A volume's record comes before its data, marked as not ready, and goes after it: whatever is cut short is
  * finished by the next call with the same id, and never seen by others.
  */
-export function createLocalVolumes({ images, records, backing }: LocalVolumeOptions): LocalVolumes {
+export function createLocalVolumes({
+  images,
+  records,
+  backing,
+  declared = new Map(),
+}: LocalVolumeOptions): LocalVolumes {
   const locks = createKeyedLock();
   const never = new AbortController().signal;
 
@@ -41,9 +48,15 @@ export function createLocalVolumes({ images, records, backing }: LocalVolumeOpti
     }
   }
 
+  /** The record of a volume that is whole; call it with the volume's lock held. */
   async function ready(id: VolumeId): Promise<VolumeRecord> {
     checkId(id);
-    const record = await records.volume(id);
+    let record = await records.volume(id);
+    const sizeBytes = declared.get(id);
+    if (!record?.ready && sizeBytes !== undefined) {
+      await ensure({ id, sizeBytes, bootable: false, madeFor: null, source: null }, () => backing.blank(id, sizeBytes));
+      record = await records.volume(id);
+    }
     if (!record?.ready) throw new DpuError('not_found', `no volume ${id}`);
     return record;
   }
@@ -79,10 +92,7 @@ export function createLocalVolumes({ images, records, backing }: LocalVolumeOpti
       const { id, name, minSizeBytes } = await images.find(nameOrId);
       return { id, name, minSizeBytes };
     },
-    async getVolume(id, signal) {
-      signal?.throwIfAborted();
-      return view(await ready(id));
-    },
+    getVolume: (id, signal) => locked(id, signal, async () => view(await ready(id))),
     ensureVolumeFromImage: (spec, signal) =>
       locked(spec.id, signal, async () => {
         checkId(spec.id);
