@@ -37,6 +37,7 @@ export const APT_PACKAGES = [
   { name: 'ipmitool', why: 'what node-ipmi is compared with', for: ['test'] },
   { name: 'qemu-system-x86', why: 'the real peer of qmp-client', for: ['test'] },
   { name: 'qemu-utils', why: 'qemu-img and qemu-storage-daemon, a peer of qmp-client', for: ['test'] },
+  { name: 'qemu-block-extra', why: "the storage daemon's rbd driver, for Ceph images behind the SPDK face", for: ['test'] },
   { name: 'python3-sushy', why: 'a stock Redfish client that must see what redfish-client sees', for: ['test'] },
   { name: 'iproute2', why: 'network namespaces, taps and veths of the virtual DPU', for: ['demo', 'test'] },
   { name: 'iputils-ping', why: 'asks whether traffic passes a bridge', for: ['test'] },
