@@ -15,3 +15,6 @@ export const daemonNodeFlags: readonly string[] = [
   // One helper thread.
   '--v8-pool-size=1',
 ];
+
+/** Node's flags for snic-controller, which speaks no HTTP and so can do without WebAssembly. */
+export const controllerNodeFlags: readonly string[] = [...daemonNodeFlags, '--lite-mode'];

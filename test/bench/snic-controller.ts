@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../kit/clock.ts';
 import { createRpcClient } from '../../kit/json-rpc/client.ts';
-import { daemonNodeFlags } from '../../tools/daemon-flags.ts';
+import { controllerNodeFlags } from '../../tools/daemon-flags.ts';
 import { cpuMsOf, memoryOf } from './procfs.ts';
 import { mib, quantile, type Row, spread, tableOf } from './report.ts';
 
@@ -26,9 +26,13 @@ const dir = mkdtempSync(join(tmpdir(), 'bench-snic-'));
 const file = join(dir, 'snic.yaml');
 writeFileSync(file, 'state_dir: state\nsocket: { path: snic.sock }\nbackend: { kind: sim, sim: { functions: 64 } }\n');
 const began = performance.now();
-const child = spawn(process.execPath, [...daemonNodeFlags, join(dist, 'snic-controller/main.js'), '--config', file], {
-  stdio: ['ignore', 'ignore', 'pipe'],
-});
+const child = spawn(
+  process.execPath,
+  [...controllerNodeFlags, join(dist, 'snic-controller/main.js'), '--config', file],
+  {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  },
+);
 const exited = once(child, 'exit');
 const client = createRpcClient({
   path: join(dir, 'snic.sock'),

@@ -19,7 +19,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../kit/config.ts';
 import configSchema from '../../schemas/config.json' with { type: 'json' };
 import { loadSnicConfig } from '../../snic-controller/config.ts';
-import { daemonNodeFlags } from '../../tools/daemon-flags.ts';
+import { controllerNodeFlags, daemonNodeFlags } from '../../tools/daemon-flags.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 const tree = '/usr/lib/dpu-compute';
@@ -124,7 +124,7 @@ describe.skipIf(!haveSystemd())('systemd/', () => {
       const program = unit.replace('.service', '');
       expect(command.split(' ')).toEqual([
         `${tree}/node_modules/.bin/node`,
-        ...daemonNodeFlags,
+        ...(program === 'soc-daemon' ? daemonNodeFlags : controllerNodeFlags),
         `${tree}/${program}/main.js`,
         '--config',
         `/etc/dpu-compute/${program}.yaml`,
