@@ -1,7 +1,7 @@
 /** Where the BMC keeps its things in a state directory. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runDir, socketPath } from '../paths.ts';
+import { nameOf, runDir, socketPath } from '../paths.ts';
 
 /** Files and sockets of the BMC. */
 export interface BmcFiles {
@@ -16,7 +16,7 @@ export interface BmcFiles {
   readonly controlSocket: string;
   /** The host's serial line for many. */
   readonly serialSocket: string;
-  /** The same as a terminal, for ipmi_sim. */
+  /** The same as a terminal, for ipmi_sim. Its lock on it goes by the last part of the path alone (UUCP's way), so that must be this DPU's. */
   readonly terminal: string;
   /** Where ipmi_sim takes commands from. */
   readonly simInput: string;
@@ -35,7 +35,7 @@ export function bmcFiles(stateDir: string): BmcFiles {
     stateFile: join(dir, 'state.json'),
     controlSocket: socketPath(run, 'bmc.sock'),
     serialSocket: socketPath(run, 'bmc-serial.sock'),
-    terminal: join(run, 'bmc-serial.tty'),
+    terminal: join(run, `${nameOf(stateDir)}.tty`),
     simInput: join(run, `${SIM}.stdin`),
   };
 }
