@@ -178,6 +178,15 @@ describe.skipIf(!canHaveVirtualHosts('virtual backend of snic-controller'))('the
     ]);
   });
 
+  it('finds a function that is plugged elsewhere than remembered', async () => {
+    await card.backend.make(nic, { slot: 3 });
+    await card.backend.plug(nic, { slot: 3 });
+    await rejection(card.backend.plug(nic, { slot: 5 }), 'conflict');
+    await rejection(card.backend.destroy(nic, { slot: 5 }), 'bad_state');
+    await card.backend.unplug(nic, { slot: 5 }, soon);
+    expect(await card.lab.remains()).toEqual(['link pf3rep0']);
+  });
+
   it('models a VF as a root port of its own', async () => {
     const parent = await card.make(nic);
     const vf: BackendSpec = { ...nic, id: 'vf-1' as FunctionId, type: 'VF', mac: '02:00:00:00:00:12' as Mac, parent };

@@ -146,8 +146,9 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
       session.run(
         `function ${spec.id} could not be unplugged`,
         async (qmp) => {
-          const slot = slotOf(reservation);
-          if (deviceAt(await viewHost(qmp), spec.id, slot)) {
+          const there = deviceOfFunction(await viewHost(qmp), spec.id);
+          const slot = there?.slot ?? slotOf(reservation);
+          if (there) {
             await notePending(qmp, slot);
             await unplugDevice(qmp, deviceName(spec.id), { deadlineMs, clock, signal });
           }
@@ -160,7 +161,7 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
         `function ${spec.id} could not be destroyed`,
         async (qmp) => {
           const slot = slotOf(reservation);
-          if (deviceAt(await viewHost(qmp), spec.id, slot)) {
+          if (deviceOfFunction(await viewHost(qmp), spec.id)) {
             throw new DpuError('bad_state', `function ${spec.id} is plugged`);
           }
           await clear(qmp, slot, backEnds);
@@ -193,16 +194,22 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
   };
 }
 
-/** The device of a function, in its own port; null when it is not plugged. */
+/** The device of a function, in whatever port it is; undefined when it is not plugged. */
+function deviceOfFunction(view: HostView, id: FunctionId): HostDevice | undefined {
+  return view.devices.find((each) => functionOfDevice(each.name) === id);
+}
+
+/** The device of a function, in its own port; null when it is not plugged there. */
 function deviceAt(view: HostView, id: FunctionId, slot: number): HostDevice | null {
-  return view.devices.find((each) => each.slot === slot && functionOfDevice(each.name) === id) ?? null;
+  const device = deviceOfFunction(view, id);
+  return device?.slot === slot ? device : null;
 }
 
 /** @throws `conflict` when the function's place is another's, or the function has another place; `hardware` when there is no such port. */
 function requirePort(view: HostView, id: FunctionId, slot: number): void {
   if (!view.slots.includes(slot)) throw new DpuError('hardware', `host has no root port ${portName(slot)}`);
   if (deviceAt(view, id, slot)) return;
-  const elsewhere = view.devices.find((each) => functionOfDevice(each.name) === id);
+  const elsewhere = deviceOfFunction(view, id);
   if (elsewhere) throw new DpuError('conflict', `function ${id} is plugged into ${portName(elsewhere.slot)}`);
   if (view.devices.some((each) => each.slot === slot)) {
     throw new DpuError('conflict', `root port ${portName(slot)} holds a device of somebody else`);
