@@ -5,12 +5,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stateDiagram, transitionTable } from './docs/instance-states.ts';
-import { configTable, failureTable, methodTable } from './docs/schema-tables.ts';
+import { configTable, failureTable, methodTable, snicConfigTable } from './docs/schema-tables.ts';
 
 /** Document -> its generated parts. */
 export const GENERATED: Readonly<Record<string, Readonly<Record<string, () => string>>>> = {
   'docs/instance-states.md': { 'state diagram': stateDiagram, transitions: transitionTable },
   'docs/operator.md': { settings: configTable },
+  'docs/snic-controller.md': { settings: snicConfigTable },
   'docs/platform-integrator.md': { methods: methodTable, failures: failureTable },
 };
 

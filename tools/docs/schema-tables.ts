@@ -2,6 +2,7 @@
 import { amqpErrorModule, errorTable } from '../../core/errors.ts';
 import config from '../../schemas/config.json' with { type: 'json' };
 import rpc from '../../schemas/rpc.json' with { type: 'json' };
+import snicConfig from '../../schemas/snic-config.json' with { type: 'json' };
 import { table } from './instance-states.ts';
 
 /** The part of a JSON Schema that the tables show. */
@@ -22,6 +23,11 @@ interface Schema {
 /** Every setting: name, kind, default, meaning. */
 export function configTable(): string {
   return table(['setting', 'value', 'default', 'meaning'], settings(config as Schema, ''));
+}
+
+/** Every setting of snic-controller. */
+export function snicConfigTable(): string {
+  return table(['setting', 'value', 'default', 'meaning'], settings(snicConfig as Schema, ''));
 }
 
 function settings(schema: Schema, prefix: string): readonly (readonly string[])[] {
