@@ -212,6 +212,9 @@ describe.skipIf(!haveStorageDaemon())('the SPDK face', { timeout: 60_000 }, () =
     expect(await spdk.call(framework.waitInit)).toBe(true); // it does not wait behind the one before
     const uuid = randomUUID();
     await spdk.call(malloc.create, { name: 'm0', num_blocks: 2048, block_size: 512, uuid });
+    await expect(spdk.call(malloc.create, { num_blocks: 2048, block_size: 512, uuid })).rejects.toSatisfy((error) =>
+      isErrno(error, 'EEXIST'),
+    );
     expect(await waiting).toMatchObject([{ name: 'm0', uuid, aliases: [uuid] }]);
     await expect(spdk.call(bdev.list, { name: 'none', timeout: 1 })).rejects.toSatisfy((error) =>
       isErrno(error, 'ENODEV'),

@@ -78,8 +78,8 @@ const KEPT = 1024;
 export interface Bdevs {
   readonly all: () => readonly Bdev[];
   readonly find: (name: string) => Bdev | undefined;
-  /** @throws RpcError `EEXIST` */
-  readonly add: (spec: BdevSpec) => Bdev;
+  /** @throws RpcError `EEXIST`, after `destroy` was called: a name, an alias or the uuid is taken */
+  readonly add: (spec: BdevSpec) => Promise<Bdev>;
   /** Takes it from all who have it, and away. */
   readonly remove: (bdev: Bdev) => Promise<void>;
   readonly notifications: () => readonly Notification[];
@@ -102,7 +102,7 @@ export function createBdevs(): Bdevs {
   return {
     all: () => [...byName.values()],
     find,
-    add(spec) {
+    async add(spec) {
       const uuid = (spec.uuid ?? randomUUID()).toLowerCase();
       const bdev: Bdev = {
         ...spec,
@@ -115,7 +115,10 @@ export function createBdevs(): Bdevs {
         onRemove: new Set(),
         onResize: new Set(),
       };
-      if ([bdev.name, ...bdev.aliases].some((each) => find(each) !== undefined)) throw errno('EEXIST');
+      if ([bdev.name, ...bdev.aliases].some((each) => find(each) !== undefined)) {
+        await spec.destroy();
+        throw errno('EEXIST');
+      }
       byName.set(bdev.name, bdev);
       notify('bdev_register', bdev.name);
       const done = addition;

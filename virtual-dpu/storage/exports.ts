@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import type { BlockExportAdd } from 'qmp-client';
+import type { Log } from '../../core/ports/log.ts';
 import type { Bdev } from './bdevs.ts';
 import { countRequest } from './iostat.ts';
 import type { GateExport, GateSession } from './nbd-gate.ts';
@@ -42,7 +43,7 @@ export function failing(iotypes: readonly string[], errno: number): readonly obj
 const ALL_FAILS = failing(['read', 'write', 'write-zeroes', 'discard', 'flush', 'block-status'], 5);
 
 /** The exports of a storage daemon. */
-export function createExports(qsd: Qsd): Exports {
+export function createExports(qsd: Qsd, log: Log): Exports {
   const show = async (each: Export): Promise<void> => {
     const node = each.guard ?? each.bdev?.node ?? each.standIn[0];
     if (node === undefined) return;
@@ -80,11 +81,14 @@ export function createExports(qsd: Qsd): Exports {
       for (const { each } of held) await hide(each);
       return await work();
     } finally {
-      for (const { each } of held) await show(each);
+      // each comes again, whatever becomes of the others
+      const shown = await Promise.allSettled(held.map(({ each }) => show(each)));
       for (const { each, resolve } of held) {
         each.hold = null;
         resolve();
       }
+      const failed = shown.find((each) => each.status === 'rejected');
+      if (failed !== undefined) log.error('an export did not come again', { error: failed.reason });
     }
   };
   return {

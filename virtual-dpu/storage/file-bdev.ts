@@ -45,7 +45,7 @@ export async function openFile(face: Face, spec: FileBdev): Promise<Bdev> {
     throw errno('EACCES');
   }
   const filters = await addThrottle(face.qsd, node);
-  return face.bdevs.add({
+  return await face.bdevs.add({
     name: spec.name,
     ...(spec.uuid !== undefined && { uuid: spec.uuid }),
     module: spec.module,

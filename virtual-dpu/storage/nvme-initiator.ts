@@ -183,28 +183,22 @@ async function addRemote(
     await filters.remove();
     await removeNodes(face.qsd, [remote['node-name']]);
   };
-  let bdev: Bdev;
-  try {
-    bdev = face.bdevs.add({
-      name: `${controller.name}n${namespace.nsid}`,
-      uuid: namespace.uuid,
-      module: 'nvme',
-      productName: 'NVMe disk',
-      blockSize: namespace.blockSize,
-      sizeBytes: namespace.sizeBytes,
-      readOnly: namespace.readOnly,
-      ioTypes: [...ALL_IO, ...NVME_IO],
-      node: filters.node,
-      throttle: filters.throttle,
-      writeThrough: false,
-      driverSpecific: () => describeNamespace(trid, namespace.nsid, about),
-      config: null,
-      destroy: remove,
-    });
-  } catch (error) {
-    await remove();
-    throw error;
-  }
+  const bdev = await face.bdevs.add({
+    name: `${controller.name}n${namespace.nsid}`,
+    uuid: namespace.uuid,
+    module: 'nvme',
+    productName: 'NVMe disk',
+    blockSize: namespace.blockSize,
+    sizeBytes: namespace.sizeBytes,
+    readOnly: namespace.readOnly,
+    ioTypes: [...ALL_IO, ...NVME_IO],
+    node: filters.node,
+    throttle: filters.throttle,
+    writeThrough: false,
+    driverSpecific: () => describeNamespace(trid, namespace.nsid, about),
+    config: null,
+    destroy: remove,
+  });
   return {
     bdev,
     reconnect: async () => {

@@ -51,7 +51,7 @@ export async function openRbd(face: Face, spec: RbdImage): Promise<Bdev> {
     await rm(conf, { force: true });
   }
   const filters = await addThrottle(face.qsd, node);
-  return face.bdevs.add({
+  return await face.bdevs.add({
     name: spec.name,
     ...(spec.uuid !== undefined && { uuid: spec.uuid }),
     module: 'rbd',

@@ -43,7 +43,7 @@ export async function startFace(settings: FaceSettings, log: Log): Promise<Runni
 }
 
 async function serve(settings: FaceSettings, log: Log, qsd: Qsd): Promise<RunningFace> {
-  const exports = createExports(qsd);
+  const exports = createExports(qsd, log);
   const face: Face = {
     settings,
     log,

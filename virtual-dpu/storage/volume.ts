@@ -38,7 +38,7 @@ export async function openVolume(face: Face, store: LvolStore, blob: Blob): Prom
 /** Adds the bdev of an image that is open. */
 export async function addVolume(face: Face, store: LvolStore, blob: Blob, image: Image): Promise<Volume> {
   const filters = await addThrottle(face.qsd, image.format);
-  const bdev = face.bdevs.add({
+  const bdev = await face.bdevs.add({
     name: blob.uuid,
     uuid: blob.uuid,
     aliases: [`${store.record.name}/${blob.name}`],
@@ -54,9 +54,10 @@ export async function addVolume(face: Face, store: LvolStore, blob: Blob, image:
     driverSpecific: () => ({ lvol: describeLvol(store, blob.uuid) }),
     config: null,
     destroy: async () => {
-      if (volume.guard !== null) await removeNodes(face.qsd, [volume.guard]);
+      const volume = store.volumes.get(blob.uuid);
+      if (typeof volume?.guard === 'string') await removeNodes(face.qsd, [volume.guard]);
       await filters.remove();
-      await closeImage(face, volume.image);
+      await closeImage(face, volume?.image ?? image);
       store.volumes.delete(blob.uuid);
     },
   });
