@@ -17,7 +17,7 @@ import type { FunctionAnswer, FunctionsAnswer } from '../../schemas/generated/sn
 import { openSimCard } from '../../snic-controller/backends/sim/card.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 
-const script = new URL('snic-child.ts', import.meta.url).pathname;
+const script = new URL('./snic-child.ts', import.meta.url).pathname;
 
 interface Life {
   call(method: string, params: Json): Promise<unknown>;
