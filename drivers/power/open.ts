@@ -8,6 +8,7 @@ import type { PowerController } from '../../core/ports/power-controller.ts';
 import type { LoadedConfig } from '../../kit/config.ts';
 import { ipmiConsole } from './console.ts';
 import { createBmcPower } from './controller.ts';
+import { holdOff } from './hold-off.ts';
 import { ipmiProtocol } from './ipmi.ts';
 import type { BmcProtocol, PartialInventory } from './protocol.ts';
 import { redfishProtocol } from './redfish.ts';
@@ -76,7 +77,7 @@ export function openBmcHost(parts: {
   );
   if (first === undefined) throw new DpuError('internal', 'a BMC without a protocol');
   const power = createBmcPower({
-    protocols: [first, ...others],
+    protocols: [holdOff(first, clock), ...others.map((one) => holdOff(one, clock))],
     known: knownOf(host),
     clock,
     log,

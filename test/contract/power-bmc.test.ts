@@ -189,9 +189,9 @@ describe.skipIf(!haveBmcPrograms('host power on a real BMC'))('host power on a r
       const other = open(settings('ipmi')).console;
       await rejection(other?.open(AbortSignal.timeout(20_000)) ?? Promise.resolve(), 'busy');
       await power.powerOn();
-      await eventually('the boot text', async () => text.includes('this is disk a'));
+      await eventually('the boot text', async () => text.includes('this is disk a'), 25_000);
       stream.write('typed');
-      await eventually('the echo', async () => text.includes('typed'));
+      await eventually('the echo', async () => text.includes('typed'), 25_000);
       stream.destroy();
       expect(open(settings('redfish')).console).toBeNull();
     });

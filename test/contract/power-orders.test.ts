@@ -3,6 +3,7 @@ import { DpuError, type ErrorCode } from '../../core/errors.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import type { PowerState } from '../../core/ports/power-controller.ts';
 import { createBmcPower } from '../../drivers/power/controller.ts';
+import { holdOff } from '../../drivers/power/hold-off.ts';
 import { joinInventory } from '../../drivers/power/inventory.ts';
 import type { BmcProtocol, PowerOrder } from '../../drivers/power/protocol.ts';
 import { virtualClock } from '../support/virtual-clock.ts';
@@ -87,6 +88,31 @@ it('bears a BMC that is away while the host comes on, until its deadline', async
   await gone.clock.advance(100);
   gone.goAway(true);
   await rejection(gone.drive(waiting), 'hardware');
+});
+
+it('leaves a BMC alone for a minute that refused the credentials', async () => {
+  let asked = 0;
+  const clock = virtualClock();
+  const refusing: BmcProtocol = {
+    async power() {
+      asked += 1;
+      throw new DpuError('denied', 'wrong password');
+    },
+    order: async () => {},
+    setBoot: async () => {},
+    inventory: async () => ({}),
+    close: async () => {},
+  };
+  const careful = holdOff(refusing, clock);
+  await rejection(careful.power(undefined), 'denied');
+  await clock.advance(59_999);
+  await rejection(careful.inventory(undefined), 'denied');
+  await rejection(careful.power(undefined), 'denied');
+  expect(asked).toBe(1);
+  await clock.advance(1);
+  expect(await careful.inventory(undefined)).toEqual({});
+  await rejection(careful.power(undefined), 'denied');
+  expect(asked).toBe(2);
 });
 
 it('joins an inventory of what each source knows', () => {
