@@ -114,11 +114,12 @@ export function snapFrontEnd(spdk: SpdkClient, snic: Pick<SnicController, 'listF
       return notes.flatMap(({ functionId, readOnly, kind, backend, volumeId }): readonly Served[] => {
         const vuid = ours.find((each) => each.id === functionId)?.vuid;
         if (vuid === undefined || vuid === null || !serving.has(vuid)) return [];
-        const own = bdevs.find(({ name, aliases, uuid }) => {
-          if (kind !== 'nvmeof') return name === backend || aliases.includes(backend);
-          return name.startsWith(`${backend}n`) && uuid?.toLowerCase() === volumeId.toLowerCase();
-        });
-        return [{ functionId, bdev: own?.name ?? null, readOnly }];
+        const own = bdevs.filter(({ name, aliases }) =>
+          kind === 'nvmeof' ? name.startsWith(`${backend}n`) : name === backend || aliases.includes(backend),
+        );
+        const named = own.find(({ uuid }) => uuid?.toLowerCase() === volumeId.toLowerCase());
+        const served = named ?? (own.length === 1 ? own[0] : undefined);
+        return [{ functionId, bdev: served?.name ?? null, readOnly }];
       });
     },
     async serve(note, bdevName, options) {

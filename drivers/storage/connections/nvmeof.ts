@@ -70,24 +70,24 @@ export function nvmeofBackend(data: JsonObject, context: ConnectionContext): Bac
   };
 }
 
-/** Which of a controller's bdevs is the volume: by uuid, then by NGUID, then by namespace id, which alone may change; never by order. */
+/**
+ * Which of a controller's bdevs is the volume: by the best name that the connection has for it (uuid, then NGUID, then namespace id, which may
+ * change), and by that alone; never by order.
+ */
 function pick(all: readonly Bdev[], controller: string, data: JsonObject): Bdev | undefined {
   const own = all.filter(
     ({ name }) => name.startsWith(`${controller}n`) && /^\d+$/.test(name.slice(controller.length + 1)),
   );
-  const uuid = (textOf(data, 'vol_uuid') ?? textOf(data, 'volume_uuid'))?.toLowerCase();
-  const nguid = textOf(data, 'volume_nguid')?.toLowerCase().replaceAll('-', '');
-  const nsid = numberOf(data, 'ns_id');
-  const byUuid = uuid === undefined ? undefined : own.find((each) => each.uuid?.toLowerCase() === uuid);
   // SPDK gives a namespace without a uuid its NGUID as one
-  const byNguid =
-    nguid === undefined ? undefined : own.find((each) => each.uuid?.toLowerCase().replaceAll('-', '') === nguid);
-  const byId = nsid === undefined ? undefined : own.find(({ name }) => name === `${controller}n${nsid}`);
-  return byUuid ?? byNguid ?? byId ?? ((uuid ?? nguid ?? nsid) ? undefined : onlyOne(own));
+  const unique = textOf(data, 'vol_uuid') ?? textOf(data, 'volume_uuid') ?? textOf(data, 'volume_nguid');
+  if (unique !== undefined) return own.find((each) => each.uuid !== undefined && hex(each.uuid) === hex(unique));
+  const nsid = numberOf(data, 'ns_id');
+  if (nsid !== undefined) return own.find(({ name }) => name === `${controller}n${nsid}`);
+  return own.length === 1 ? own[0] : undefined;
 }
 
-function onlyOne(own: readonly Bdev[]): Bdev | undefined {
-  return own.length === 1 ? own[0] : undefined;
+function hex(uuid: string): string {
+  return uuid.toLowerCase().replaceAll('-', '');
 }
 
 function portalsOf(data: JsonObject): readonly Portal[] {
