@@ -329,6 +329,9 @@ describe.skipIf(!haveStorageDaemon())('the SPDK face with vhost-user', () => {
       if (face.part.front.kind !== 'vhost-user') throw new Error('not asked for');
       await face.call('bdev_malloc_create', { name: 'm0', num_blocks: 2048, block_size: 512 });
       await face.call('vhost_create_blk_controller', { ctrlr: 'pf0', dev_name: 'm0' });
+      await expect(
+        face.call('vhost_create_blk_controller', { ctrlr: 'x'.repeat(100), dev_name: 'm0' }),
+      ).rejects.toThrow('Invalid argument');
       const socket = connect(join(face.part.front.dir, 'pf0'));
       const sessions = async () => {
         const [found] = (await face.call('vhost_get_controllers')) as { sessions: unknown[] }[];

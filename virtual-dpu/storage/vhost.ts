@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { MAX_SOCKET_PATH } from '../paths.ts';
 import type { Export } from './exports.ts';
 import type { Face } from './face.ts';
 import { errno } from './rpc-error.ts';
@@ -39,6 +40,7 @@ export async function createController(
   if (bdev.claimedBy !== null && !spec.readOnly) throw errno('EPERM', -32602);
   const { front } = face.settings;
   const path = front.kind === 'nbd' ? null : join(front.dir, spec.name);
+  if (path !== null && Buffer.byteLength(path) > MAX_SOCKET_PATH) throw errno('EINVAL', -32602);
   const served = await face.exports.add(bdev, { readOnly: spec.readOnly, path });
   face.vhost.set(spec.name, {
     name: spec.name,
