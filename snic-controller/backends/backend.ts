@@ -90,12 +90,14 @@ export interface Backend {
   reserve(spec: BackendSpec, taken: readonly JsonObject[], signal?: AbortSignal): Promise<JsonObject>;
   /**
    * Makes the function, hidden from the host, or finds what an earlier call made. `reservation` in the answer replaces the stored one (a VUID that
-   * the hardware gave). @throws `exhausted`, `unsupported`, `conflict` (the place is another's).
+   * the hardware gave). `taken`: the reservations of all other functions, so that what nobody wrote down is told from theirs.
+   * @throws `exhausted`, `unsupported`, `conflict` (the place is another's).
    */
   make(
     spec: BackendSpec,
     reservation: JsonObject,
     signal?: AbortSignal,
+    taken?: readonly JsonObject[],
   ): Promise<{ readonly reservation: JsonObject; readonly state: BackendFunction }>;
   /** Shows it to the host. A storage function needs its back end to be served by then. @throws `not_found`, `unavailable`. */
   plug(spec: BackendSpec, reservation: JsonObject, signal?: AbortSignal): Promise<BackendFunction>;
@@ -109,8 +111,13 @@ export interface Backend {
     options: { readonly deadlineMs: number; readonly force: boolean },
     signal?: AbortSignal,
   ): Promise<void>;
-  /** Gives it back to the card. One that is not there is fine. @throws `bad_state` while it is plugged. */
-  destroy(spec: BackendSpec, reservation: JsonObject, signal?: AbortSignal): Promise<void>;
+  /** Gives it back to the card. One that is not there is fine. `taken` as in `make`. @throws `bad_state` while it is plugged. */
+  destroy(
+    spec: BackendSpec,
+    reservation: JsonObject,
+    signal?: AbortSignal,
+    taken?: readonly JsonObject[],
+  ): Promise<void>;
   /** @throws `unsupported`, `bad_state` (not while it is plugged). */
   change(spec: BackendSpec, reservation: JsonObject, change: BackendChange, signal?: AbortSignal): Promise<void>;
   /** All functions that the hardware itself shows, ours and others'; one that is made but leaves no trace until it is plugged may be absent. */

@@ -63,6 +63,9 @@ export function createEffects(parts: {
     return reservation;
   }
 
+  const placesButOf = ({ id }: FunctionRecord): readonly JsonObject[] =>
+    store.list().flatMap((each) => (each.id === id || !each.reservation ? [] : [each.reservation]));
+
   /** What was set with a plugged function in mind does not outlive an unplug in every card. */
   async function reapply(record: FunctionRecord, signal: AbortSignal): Promise<void> {
     const { link, rate } = record;
@@ -90,10 +93,7 @@ export function createEffects(parts: {
     async reserve(record, signal) {
       store.put(record);
       try {
-        const others = store
-          .list()
-          .flatMap((each) => (each.id === record.id || !each.reservation ? [] : [each.reservation]));
-        const reservation = await backend.reserve(spec(record), others, signal);
+        const reservation = await backend.reserve(spec(record), placesButOf(record), signal);
         return put(record, { reservation, phase: 'making' });
       } catch (error) {
         store.remove(record.id);
@@ -102,7 +102,7 @@ export function createEffects(parts: {
     },
     async make(record, signal) {
       try {
-        const { reservation, state } = await backend.make(spec(record), place(record), signal);
+        const { reservation, state } = await backend.make(spec(record), place(record), signal, placesButOf(record));
         const { representor, vuid, plugged } = state;
         const fresh = record.phase === 'making';
         const settled = plugged ? 'plugged' : 'made';
@@ -152,7 +152,7 @@ export function createEffects(parts: {
           : record;
         const begun = put(hidden, { phase: 'destroying' });
         try {
-          await backend.destroy(spec(begun), place(begun), signal);
+          await backend.destroy(spec(begun), place(begun), signal, placesButOf(begun));
         } catch (error) {
           if (hasCode(error, 'bad_state')) put(begun, { phase: 'plugged' });
           throw error;
