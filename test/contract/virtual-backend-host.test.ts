@@ -1,13 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DpuError } from '../../core/errors.ts';
 import { bootSector } from '../support/boot-sector.ts';
 import { openGuestConsole } from '../support/guest-console.ts';
 import { disk, nic, openVirtualCard, soon, type VirtualCard } from '../support/virtual-card.ts';
 import { canHaveVirtualHosts } from '../support/virtual-host.ts';
 import { rejection } from './samples.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
 
 describe.skipIf(!canHaveVirtualHosts('virtual backend with a running host'))('the virtual backend and its host', () => {
   let card: VirtualCard;

@@ -1,10 +1,12 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DpuError } from '../../core/errors.ts';
 import type { FunctionId, JsonObject, Mac } from '../../core/units.ts';
 import type { BackendSpec } from '../../snic-controller/backends/backend.ts';
 import { disk, nic, openVirtualCard, soon, type VirtualCard } from '../support/virtual-card.ts';
 import { canHaveVirtualHosts } from '../support/virtual-host.ts';
 import { rejection } from './samples.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
 
 describe.skipIf(!canHaveVirtualHosts('virtual backend of snic-controller'))('the virtual backend', () => {
   let card: VirtualCard;

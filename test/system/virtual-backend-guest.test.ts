@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { FunctionId, JsonObject } from '../../core/units.ts';
 import type { BackendSpec } from '../../snic-controller/backends/backend.ts';
 import { buildImage } from '../../virtual-dpu/image/build-image.ts';
@@ -10,6 +10,7 @@ import { canHaveVirtualHosts } from '../support/virtual-host.ts';
 const data: BackendSpec = { ...disk, id: 'disk-33333333-3333-8333-8333-333333333333' as FunctionId };
 const nvme: BackendSpec = { ...disk, id: 'disk-44444444-4444-8444-8444-444444444444' as FunctionId, class: 'nvme' };
 const bootTimeoutMs = 240_000;
+vi.setConfig({ testTimeout: 240_000 });
 
 /** One guest for all of it: what is plugged in one test is unplugged at its end. */
 describe.skipIf(!canHaveVirtualHosts('virtual backend with a guest'))('the virtual backend and a guest', () => {
