@@ -52,9 +52,16 @@ try {
     rows.push({ what, measured, target, peer: '', numbers });
   };
   add('Start to listening', `${readyMs.toFixed(0)} ms; CPU ${cpuMsOf(pid).toFixed(0)} ms`, '', { readyMs });
+  const size = (): string => {
+    const { rss, anonymous } = memoryOf(pid);
+    return `${mib(rss)}, of it its own ${mib(anonymous)}`;
+  };
+  await sleep(2000);
+  add('Resident memory, just started', size(), '60 MiB', { ...memoryOf(pid) });
   const turns: number[] = [];
   const kept = 16;
-  for (let turn = 0; turn < 300; turn += 1) {
+  const calls = 300;
+  for (let turn = 0; turn < calls; turn += 1) {
     const id = `fn-${turn}`;
     const at = performance.now();
     await client.call('create_pf', { id });
@@ -66,9 +73,8 @@ try {
   add('create_pf, made and plugged (six commits)', spread(turns, 'ms'), '', { median: quantile(turns, 0.5) });
   client.close();
   await sleep(5000);
-  const memory = memoryOf(pid);
-  const own = `${mib(memory.rss)}, of it its own ${mib(memory.anonymous)}`;
-  add(`Resident memory, idle, ${kept} functions`, own, '60 MiB', { ...memory });
+  const what = `Resident memory, idle after ${calls} functions came, and all but ${kept} went`;
+  add(what, size(), '60 MiB', { ...memoryOf(pid) });
   const before = cpuMsOf(pid);
   await sleep(idleMs);
   const cpu = ((cpuMsOf(pid) - before) * 60_000) / idleMs;
