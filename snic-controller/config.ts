@@ -5,6 +5,7 @@ import type { SnicConfig } from '../schemas/generated/snic-config.ts';
 
 type Part<Key extends keyof SnicConfig> = NonNullable<SnicConfig[Key]>;
 type Backends = Part<'backend'>;
+type Bluefield = NonNullable<Backends['bluefield']>;
 type Socket = Part<'socket'>;
 
 /** The configuration with its defaults filled in and its paths absolute. */
@@ -12,7 +13,14 @@ export interface LoadedSnicConfig {
   readonly file: string;
   readonly state_dir: string;
   readonly socket: Required<Omit<Socket, 'group'>> & Pick<Socket, 'group'>;
-  readonly backend: Omit<Backends, 'sim'> & { readonly sim: Required<NonNullable<Backends['sim']>> };
+  readonly backend: Pick<Backends, 'kind' | 'virtual'> & {
+    readonly sim: Required<NonNullable<Backends['sim']>>;
+    readonly bluefield?: Omit<Bluefield, 'model' | 'network' | 'vfs'> & {
+      readonly model: string;
+      readonly network?: Required<NonNullable<Bluefield['network']>>;
+      readonly vfs?: Required<NonNullable<Bluefield['vfs']>>;
+    };
+  };
   readonly log: Required<Part<'log'>>;
 }
 
@@ -27,7 +35,7 @@ export function loadSnicConfig(path: string): LoadedSnicConfig {
 
 /** @throws DpuError `invalid` for a kind of backend without its settings. */
 function check({ backend }: LoadedSnicConfig): void {
-  if (backend.kind !== 'virtual' || backend.virtual !== undefined) return;
+  if (backend.kind === 'sim' || backend[backend.kind] !== undefined) return;
   throw new DpuError('invalid', `backend.kind ${backend.kind} needs backend.${backend.kind}`, {
     field: `backend.${backend.kind}`,
   });
@@ -37,7 +45,7 @@ function resolvePaths(file: string, config: SnicConfig): LoadedSnicConfig {
   const base = dirname(file);
   const state_dir = resolve(base, config.state_dir);
   const { socket, backend } = config as Required<SnicConfig>;
-  const { virtual } = backend;
+  const { virtual, bluefield } = backend;
   return {
     ...(config as Required<SnicConfig>),
     file,
@@ -54,6 +62,9 @@ function resolvePaths(file: string, config: SnicConfig): LoadedSnicConfig {
           qmp: resolve(base, virtual.qmp),
           front: { ...virtual.front, path: resolve(base, virtual.front.path) },
         },
+      }),
+      ...(bluefield?.snap_socket !== undefined && {
+        bluefield: { ...bluefield, snap_socket: resolve(base, bluefield.snap_socket) },
       }),
     },
   } as LoadedSnicConfig;

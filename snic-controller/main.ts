@@ -43,8 +43,33 @@ async function openBackend({ backend, state_dir }: LoadedSnicConfig, log: Log): 
         ...(netns === undefined ? {} : { netns }),
       });
     }
-    case 'bluefield':
-      throw new DpuError('unsupported', 'there is no driver for backend.kind bluefield yet', { field: 'backend.kind' });
+    case 'bluefield': {
+      const { createBluefieldBackend } = await import('./backends/bluefield/backend.ts');
+      if (backend.bluefield === undefined) throw new DpuError('internal', 'backend.bluefield was not checked');
+      const { network, vfs, snap_socket: snapSocket = null, mst_device: mstDevice = null } = backend.bluefield;
+      const { model, hotplug_ports: hotplugPorts, serial_number: serialNumber = null } = backend.bluefield;
+      return createBluefieldBackend({
+        clock,
+        log,
+        model,
+        serialNumber,
+        hotplugPorts,
+        snapSocket,
+        mstDevice,
+        network: network
+          ? {
+              device: network.device,
+              pfnum: network.pfnum,
+              firstSf: network.first_sf,
+              sfs: network.sfs,
+              mtu: network.mtu,
+              queues: network.queues,
+              queueSize: network.queue_size,
+            }
+          : null,
+        vfs: vfs ?? null,
+      });
+    }
   }
 }
 

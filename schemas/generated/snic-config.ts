@@ -92,6 +92,77 @@ export interface SnicConfig {
        */
       netns?: string;
     };
+    /**
+     * For `bluefield`, and needed there.
+     */
+    bluefield?: {
+      /**
+       * As the vendor prints it.
+       */
+      model?: string;
+      /**
+       * Of the card.
+       */
+      serial_number?: string;
+      /**
+       * Functions that can be hot-plugged: one less than the firmware's PCI_SWITCH_EMULATION_NUM_PORT.
+       */
+      hotplug_ports: number;
+      /**
+       * Where network functions are made. Absent: none are.
+       */
+      network?: {
+        /**
+         * RDMA device of the port: `mlx5_0`, `mlx5_bond_0`.
+         */
+        device: string;
+        /**
+         * Number of the port's physical function.
+         */
+        pfnum?: number;
+        /**
+         * First SF number that is ours; the card's own functions use others.
+         */
+        first_sf: number;
+        /**
+         * How many SF numbers are ours.
+         */
+        sfs: number;
+        /**
+         * MTU of the functions.
+         */
+        mtu?: number;
+        /**
+         * Queues of each function.
+         */
+        queues?: number;
+        /**
+         * Entries of each queue.
+         */
+        queue_size?: number;
+      };
+      /**
+       * SNAP's JSON-RPC socket. Absent: no storage functions are made.
+       */
+      snap_socket?: string;
+      /**
+       * The host's own VFs that may be claimed. Absent: none are.
+       */
+      vfs?: {
+        /**
+         * Number of the host's physical function.
+         */
+        pfnum?: number;
+        /**
+         * Number of the host's controller; 0 is the SoC.
+         */
+        controller?: number;
+      };
+      /**
+       * What `mlxprivhost -d` is given. Absent: nobody can tell whether the host is restricted.
+       */
+      mst_device?: string;
+    };
   };
   /**
    * One JSON line an event on standard error.
