@@ -69,7 +69,7 @@ export function openOvsNetwork(parts: OvsNetworkParts): OvsNetwork {
     ...network,
     async close() {
       keeping.stop();
-      await local?.close();
+      await local?.remove();
       await network.close();
     },
   };

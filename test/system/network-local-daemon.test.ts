@@ -97,7 +97,13 @@ describe.runIf(haveNamespaces('the daemon with local networks'))('the daemon wit
     expect(await metadata('/latest/user-data')).toBe(userData);
 
     await end('SIGTERM');
+    const { netns, port } = namespaceOf(asId<NodeId>(node), 'net1');
+    expect(await soc.exec('ip', 'netns', 'list')).not.toContain(netns);
+    expect(await ovs.vsctl('list-ports', ovs.bridge)).not.toContain(port);
     expect(await metadata('/latest/user-data')).toBeUndefined();
+    await start();
+    expect(await until('metadata', () => metadata('/latest/user-data'))).toBe(userData);
+    await end('SIGKILL');
     await start();
     expect(await until('metadata', () => metadata('/latest/user-data'))).toBe(userData);
     await dpuctl('instance', 'destroy', 'web-1');

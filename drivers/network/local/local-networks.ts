@@ -63,9 +63,7 @@ export interface LocalNetworks {
   ensure(): Promise<void>;
   /** Looks at the bridge again soon. */
   touch(): void;
-  /** Ends it; ports and namespaces stay, so that nothing of them is missed by instances while the daemon restarts. */
-  close(): Promise<void>;
-  /** Takes ports and namespaces away. */
+  /** Ends it, and takes ports and namespaces away; where the switch is away its port stays, until the next start finds it. */
   remove(): Promise<void>;
 }
 
@@ -144,11 +142,14 @@ export function startLocalNetworks(options: LocalNetworkOptions): LocalNetworks 
   return {
     ensure: run,
     touch: () => schedule(0),
-    close,
     async remove() {
       await close();
       for (const place of places.values()) {
-        await network.removeService(place.port);
+        try {
+          await network.removeService(place.port);
+        } catch (error) {
+          log.warn('the port of a local network stays', { port: place.port, error });
+        }
         await removeNamespace(place, switchNetns);
       }
     },
