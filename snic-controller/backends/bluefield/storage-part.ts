@@ -16,7 +16,6 @@ export interface StorageTools {
   readonly clock: Clock;
   readonly log: Log;
   readonly locks: KeyedLock;
-  readonly commandTimeoutMs: number;
   readonly hotplugTimeoutMs: number;
   readonly settleMs: number;
 }
@@ -24,6 +23,8 @@ export interface StorageTools {
 const never = new AbortController().signal;
 const kind = 'snap';
 const making = 'making';
+/** How long SNAP has to answer when the host's own deadline is over, in milliseconds. */
+const answerMs = 2000;
 
 /**
  * Storage PFs by SNAP-4: a function is made unseen (`…_function_create`), gets its controller from whoever serves the disk, and is shown last
@@ -34,7 +35,7 @@ const making = 'making';
  * and not made.
  */
 export function createStoragePart(tools: StorageTools): Part {
-  const { snap, clock, log, locks, commandTimeoutMs, hotplugTimeoutMs, settleMs } = tools;
+  const { snap, clock, log, locks, hotplugTimeoutMs, settleMs } = tools;
   /** What was made or found by this process, so that two at once never take the same for theirs. */
   const claimed = new Map<string, FunctionId>();
 
@@ -148,8 +149,8 @@ export function createStoragePart(tools: StorageTools): Part {
       const end = clock.monotonicMs() + deadlineMs;
       let refusal: unknown;
       try {
-        const timeoutMs = Math.max(deadlineMs, commandTimeoutMs);
-        await snap.hotunplug(classOf(spec), found.controller, { timeoutMs, signal });
+        const limits = { timeoutMs: deadlineMs + answerMs, signal };
+        await snap.hotunplug(classOf(spec), found.controller, limits);
       } catch (error) {
         signal?.throwIfAborted();
         if (hasCode(error, 'unavailable') || hasCode(error, 'unsupported')) throw error;
