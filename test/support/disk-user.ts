@@ -9,9 +9,11 @@ export interface DiskUser {
 }
 
 /** Connects to an export. @throws Error when there is none. */
-export async function useDisk(socket: string, name: string): Promise<DiskUser> {
+export async function useDisk(socket: string, name: string, access: 'rw' | 'ro' = 'rw'): Promise<DiskUser> {
   const image = `driver=nbd,server.type=unix,server.path=${socket},export=${name},reconnect-delay=60`;
-  const user = spawn('qemu-io', ['--image-opts', image], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const user = spawn('qemu-io', [...(access === 'ro' ? ['-r'] : []), '--image-opts', image], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   let text = '';
   let wake = (): void => undefined;
   for (const stream of [user.stdout, user.stderr]) {

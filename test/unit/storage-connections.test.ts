@@ -46,7 +46,7 @@ describe('a Ceph image', () => {
     return fakeSpdk({
       ...bdevs.methods,
       bdev_rbd_register_cluster: ({ name }) => {
-        if (clusters.has(name)) throw refuse('bdev_rbd_register_cluster', 17, 'File exists');
+        if (clusters.has(name)) throw refuse('bdev_rbd_register_cluster', 1, 'Operation not permitted');
         clusters.add(name);
         return name;
       },
@@ -81,7 +81,6 @@ describe('a Ceph image', () => {
         rbd_name: 'volume-2',
         block_size: 512,
         cluster_name: cluster,
-        read_only: true,
       },
     ]);
   });

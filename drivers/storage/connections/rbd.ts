@@ -29,9 +29,10 @@ export function rbdBackend(data: JsonObject, context: ConnectionContext): Backen
         keyOf(textOf(data, 'keyring')) ?? (secret === undefined ? undefined : await context.cephSecret(secret));
       const config = { mon_host: monitors, ...(key === undefined ? {} : { key }) };
       await ensureRbdCluster(spdk, { name: cluster, user_id: user, config_param: config }, options);
-      const wanted = { name, pool_name: pool, rbd_name: image, block_size: 512, cluster_name: cluster };
+      // no read_only: SPDK v24.01 does not know it, and refuses what it does not know; the controller is read-only
+      const request = { name, pool_name: pool, rbd_name: image, block_size: 512, cluster_name: cluster };
       await createIfAbsent(
-        () => spdk.call(rbd.create, { ...wanted, ...(context.readOnly ? { read_only: true } : {}) }, options),
+        () => spdk.call(rbd.create, request, options),
         () => findBdev(spdk, name, options),
       );
       const found = await findBdev(spdk, name, options);

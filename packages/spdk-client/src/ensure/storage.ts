@@ -1,5 +1,5 @@
 import type { CallOptions, SpdkClient } from '../client.ts';
-import { ConflictError } from '../errors.ts';
+import { ConflictError, MethodNotFoundError, RpcError } from '../errors.ts';
 import { bdev } from '../methods/bdev.ts';
 import { lvol } from '../methods/lvol.ts';
 import { type AttachController, nvme } from '../methods/nvme.ts';
@@ -81,20 +81,33 @@ export function deleteLvolIfExists(client: SpdkClient, name: string, options: Ca
   );
 }
 
-/** The shared Ceph connection is registered when it resolves; may be called again. The rest of its options is not compared. */
+/**
+ * The shared Ceph connection is registered when it resolves; may be called again. The rest of its options is not compared. SPDK has -1 for every
+ * failure here, a name that is taken too, and an error for a list that is empty (module/bdev/rbd/bdev_rbd.c).
+ */
 export async function ensureRbdCluster(
   client: SpdkClient,
   params: RbdCluster,
   options: CallOptions = {},
 ): Promise<Ensured> {
-  const made = await createIfAbsent(
-    () => client.call(rbd.registerCluster, params, options),
-    async () => {
-      const listed = [await client.call(rbd.clusters, {}, options)].flat();
-      return listed.find((each) => each.cluster_name === params.name);
-    },
-  );
-  return made.outcome;
+  try {
+    await client.call(rbd.registerCluster, params, options);
+    return 'created';
+  } catch (error) {
+    if (!(error instanceof RpcError) || error instanceof MethodNotFoundError) throw error;
+    if (!(await hasCluster(client, params.name, options))) throw error;
+    return 'existed';
+  }
+}
+
+async function hasCluster(client: SpdkClient, name: string, options: CallOptions): Promise<boolean> {
+  try {
+    const listed = [await client.call(rbd.clusters, {}, options)].flat();
+    return listed.some((each) => each.cluster_name === name);
+  } catch (error) {
+    if (error instanceof RpcError) return false; // the caller throws what it had before
+    throw error;
+  }
 }
 
 /** The bdevs of a controller are its name, `n`, and the namespace's id. */
