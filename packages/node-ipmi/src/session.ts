@@ -94,7 +94,8 @@ export class Session {
     this.#sequence = this.#sequence === 0xffff_ffff ? 1 : this.#sequence + 1;
     const { keys, bmcSessionId } = this.#made;
     this.#link.send(protect(keys, { payloadType, sessionId: bmcSessionId, sequence: this.#sequence, payload }));
-    this.#restartKeepAlive();
+    // A BMC may count commands alone as signs of life, and end a session whose console is busy.
+    if (payloadType === PAYLOAD.ipmi) this.#restartKeepAlive();
   }
 
   /** Who gets the payloads of a type, and learns of the session's end; one at a time. The function returned takes it away. */

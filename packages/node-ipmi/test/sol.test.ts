@@ -264,6 +264,26 @@ describe('opening and closing', () => {
     expect(await once(sol, 'data')).toEqual([Buffer.from('early')]);
   });
 
+  it('keeps a session alive by commands, however busy the console is', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    peer.state.handle = (command) => {
+      if (command.netFn === 6 && command.command === 1) resolve();
+      return standardAnswer(command);
+    };
+    const busy = peer.client({ keepAliveMs: 200 });
+    const sol = await openSol(busy);
+    sol.resume();
+    let sequence = 1;
+    say(sequence, 'x');
+    onPacket = (packet) => {
+      if (packet.acked !== sequence) return;
+      sequence = (sequence % 15) + 1;
+      setTimeout(() => say(sequence, 'x'), 5);
+    };
+    await promise;
+    await busy.close();
+  });
+
   it('ends with the session', async () => {
     const sol = await openSol(client, { retryMs: 100_000 });
     const failed = once(sol, 'error');
