@@ -23,6 +23,8 @@ export interface OvsNetwork extends NetworkBinder {
   setRules(portId: PortId, rules: readonly SecurityRule[] | null, signal?: AbortSignal): Promise<void>;
   /** Puts the port behind which a subnet's DHCP and metadata are answered into the bridge. @throws `conflict`, `unavailable`, `timeout`. */
   addService(service: ServicePort, signal?: AbortSignal): Promise<void>;
+  /** All such ports of ours. */
+  listServices(signal?: AbortSignal): Promise<readonly Pick<ServicePort, 'name' | 'subnet'>[]>;
   /** Takes it out; one that is not there is fine. @throws `denied`. */
   removeService(name: string, signal?: AbortSignal): Promise<void>;
   /** Makes what the switch has anew where something it hangs on changed: flows are set again soon. */
@@ -255,6 +257,13 @@ export function createOvsNetworkBinder(options: SwitchOptions): OvsNetwork {
         isUp: bridgeSwitch.isUp,
       });
       await bridgeSwitch.applyFlows(signal);
+    },
+    async listServices(signal) {
+      const ports = (await bridgeSwitch.ports(signal)).filter((each) => isOurs(each.nic.external_ids, node));
+      return ports.flatMap(({ port, nic }) => {
+        const subnet = nic.external_ids.get('dpu-local');
+        return subnet === undefined ? [] : [{ name: port.name, subnet }];
+      });
     },
     async removeService(name, signal) {
       signal?.throwIfAborted();

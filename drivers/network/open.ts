@@ -47,29 +47,27 @@ export function openOvsNetwork(parts: OvsNetworkParts): OvsNetwork {
     log,
   });
   const keeping = keepTunnels(network, settings.tunnels, clock, log);
-  const local = settings.local.enabled
-    ? startLocalNetworks({
-        network,
-        node,
-        subnets,
-        source,
-        switchNetns: settings.local.netns,
-        leaseSeconds: settings.local.lease_s,
-        clock,
-        log,
-      })
-    : null;
-  local?.touch();
+  const local = startLocalNetworks({
+    network,
+    node,
+    subnets: settings.local.enabled ? subnets : {},
+    source,
+    switchNetns: settings.local.netns,
+    leaseSeconds: settings.local.lease_s,
+    clock,
+    log,
+  });
+  local.touch();
   network.onRestart(() => {
     keeping.again();
-    local?.touch();
+    local.touch();
     restarted();
   });
   return {
     ...network,
     async close() {
       keeping.stop();
-      await local?.remove();
+      await local.remove();
       await network.close();
     },
   };

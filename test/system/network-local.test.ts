@@ -169,8 +169,17 @@ describe.runIf(haveNamespaces('local networks on Open vSwitch'))('a local networ
     expect(await get(1, '/latest/meta-data/local-ipv4')).toBe(addresses[1]);
   });
 
-  it('leaves nothing behind', async () => {
-    await local.remove();
+  it('takes away what a subnet had that is served no longer, and leaves nothing behind', async () => {
+    const parts = { network, node, source, switchNetns: soc.name, leaseSeconds: 600 };
+    const old = { ...parts, subnets: { old: { cidr: '10.6.0.0/24' } }, clock: systemClock, log: silentLog };
+    const before = startLocalNetworks(old);
+    await before.ensure();
+    expect(await network.listServices()).toHaveLength(1);
+    const after = startLocalNetworks({ ...old, subnets: {} });
+    await after.ensure();
+    expect(await network.listServices()).toEqual([]);
+    expect(await soc.exec('ip', 'netns', 'list')).not.toContain(namespaceOf(node, 'old').netns);
+    for (const each of [before, after, local]) await each.remove();
     const { netns, port } = namespaceOf(node, 'net1');
     expect(await soc.exec('ip', 'netns', 'list')).not.toContain(netns);
     expect(await ovs.vsctl('list-ports', ovs.bridge)).not.toContain(port);

@@ -105,8 +105,25 @@ export function startLocalNetworks(options: LocalNetworkOptions): LocalNetworks 
     served.set(subnet, serve(options, subnet, place, sockets));
   }
 
+  /** Takes away what subnets had that are no longer served. */
+  async function sweep(): Promise<void> {
+    for (const { name, subnet } of await network.listServices(stopping.signal)) {
+      if (places.has(subnet)) continue;
+      await network.removeService(name, stopping.signal);
+      await removeNamespace(namespaceOf(node, subnet), switchNetns);
+      log.info('a local network is served no longer', { subnet });
+    }
+  }
+
   async function pass(): Promise<void> {
     let whole = true;
+    try {
+      await sweep();
+    } catch (error) {
+      if (stopping.signal.aborted) return;
+      whole = false;
+      log.warn('local networks could not be looked at', { error: toDpuError(error, 'looking at them failed') });
+    }
     for (const [subnet, place] of places) {
       const of = subnets[subnet];
       if (!of || stopping.signal.aborted) return;
