@@ -63,7 +63,7 @@ export interface FakeState {
 export const emptyCard: FakeState = {
   host: { on: false, holds: false, slow: false, shift: 0, driverBound: false },
   style: 'full',
-  features: '0x8900010300e7182f',
+  features: '0x8900010300e7982f',
   nextSlot: 0,
   net: [],
   storage: [],

@@ -68,6 +68,20 @@ export function createSnap(path: string, timeoutMs: number): Snap {
       throw translate(doing, error);
     }
   };
+  /** The same for what changes nothing: once more when SNAP was restarted meanwhile. */
+  const reading = <Answer>(
+    doing: string,
+    signal: AbortSignal | undefined,
+    work: () => Promise<Answer>,
+  ): Promise<Answer> =>
+    asking(doing, signal, async () => {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof ConnectionLostError)) throw error;
+        return await work();
+      }
+    });
   const limits = ({ timeoutMs: ms, signal }: SnapLimits): { timeoutMs?: number; signal?: AbortSignal } => ({
     ...(ms === undefined ? {} : { timeoutMs: ms }),
     ...(signal ? { signal } : {}),
@@ -85,12 +99,12 @@ export function createSnap(path: string, timeoutMs: number): Snap {
 
   return {
     classes: (signal) =>
-      asking('SNAP could not be asked what it has', signal, async () => {
+      reading('SNAP could not be asked what it has', signal, async () => {
         const has = new Set(await methods(signal));
         return (['virtio-blk', 'nvme'] as const).filter((each) => has.has(methodsOf[each].create.name));
       }),
     list: (signal) =>
-      asking("SNAP's functions could not be listed", signal, async () => {
+      reading("SNAP's functions could not be listed", signal, async () => {
         switch (await generationNow()) {
           case 'snap-4':
           case 'snap-4-early':
