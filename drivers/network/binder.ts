@@ -4,10 +4,11 @@ import { createKeyedLock } from '../../core/operation/keyed-lock.ts';
 import type { BindSpec, NetworkBinder, NetworkBinding } from '../../core/ports/network-binder.ts';
 import type { PortId } from '../../core/units.ts';
 import { isOurs, readIdentity, readSlot, writeIds } from './external-ids.ts';
-import { addPort, alignPort, removePort, type Segment, setIds } from './port-transactions.ts';
+import { addPort, alignPort, removePort, setIds } from './port-transactions.ts';
 import { bindingOf, findPort, freeSlot, isInstancePort, segmentOf, slotsOf } from './port-view.ts';
 import { findRepresentor, isSame, type RepresentorIdentity } from './representors.ts';
 import { checkRule, type SecurityRule } from './security.ts';
+import { createServices, type Services } from './services.ts';
 import { openSwitch, type SwitchOptions } from './switch.ts';
 import { isTaken, type OvsCache, type SwitchPort } from './tables.ts';
 import { createTunnels, type Tunnels } from './tunnels.ts';
@@ -16,17 +17,12 @@ import { awaitConfigured, awaitTaken } from './verdict.ts';
 /** A switch as a NetworkBinder, and what else we do with it. */
 export interface OvsNetwork extends NetworkBinder {
   readonly tunnels: Tunnels;
+  readonly services: Services;
   /**
    * Lets pass what the rules say, and answers to it; null: everything.
    * @throws `not_found`, `denied`, `invalid`, `unsupported` where the bridge's flows are another's.
    */
   setRules(portId: PortId, rules: readonly SecurityRule[] | null, signal?: AbortSignal): Promise<void>;
-  /** Puts the port behind which a subnet's DHCP and metadata are answered into the bridge. @throws `conflict`, `unavailable`, `timeout`. */
-  addService(service: ServicePort, signal?: AbortSignal): Promise<void>;
-  /** All such ports of ours. */
-  listServices(signal?: AbortSignal): Promise<readonly Pick<ServicePort, 'name' | 'subnet'>[]>;
-  /** Takes it out; one that is not there is fine. @throws `denied`. */
-  removeService(name: string, signal?: AbortSignal): Promise<void>;
   /** Makes what the switch has anew where something it hangs on changed: flows are set again soon. */
   touch(): void;
   /** The database, for what builds on it. @throws `unavailable`. */
@@ -34,13 +30,6 @@ export interface OvsNetwork extends NetworkBinder {
   /** Calls back when the switch or its database was restarted and may have forgotten things. Answers the stop. */
   onRestart(listener: () => void): () => void;
   close(): Promise<void>;
-}
-
-/** A port of ours that is no instance's. */
-export interface ServicePort {
-  readonly name: string;
-  readonly subnet: string;
-  readonly segment: Segment;
 }
 
 /** How long ovs-vswitchd has to let go of a port, in milliseconds; then it does so when it can. */
@@ -232,48 +221,7 @@ export function createOvsNetworkBinder(options: SwitchOptions): OvsNetwork {
       for (const [index, rule] of (rules ?? []).entries()) checkRule(rule, `rules[${index}]`);
       await changeIds(portId, { 'dpu-rules': rules === null ? null : JSON.stringify(rules) }, signal);
     },
-    async addService({ name, subnet, segment: { vlan, mtu } }, signal) {
-      signal?.throwIfAborted();
-      const byName = (ports: readonly SwitchPort[]): SwitchPort | undefined =>
-        ports.find((each) => each.port.name === name);
-      const have = byName(await bridgeSwitch.ports(signal));
-      if (have && have.nic.external_ids.get('dpu-local') !== subnet) {
-        throw new DpuError('conflict', `port ${name} is not the service of subnet ${subnet}`);
-      }
-      const segment = { ...(vlan === undefined ? {} : { vlan }), ...(mtu === undefined ? {} : { mtu }) };
-      if (!have) {
-        const ids = { 'dpu-owner': node, 'dpu-local': subnet };
-        await addPort(link.db, { bridge, name, ids, isProtected: true, ...segment }, limits(signal));
-      }
-      const cache = await link.cache(signal);
-      const made = byName(await bridgeSwitch.ports(signal));
-      if (!made) throw new DpuError('unavailable', `port ${name} was taken away while it was made`);
-      await awaitTaken(cache, made, {
-        waitOvnInstalled: false,
-        timeoutMs: bridgeSwitch.bindTimeoutMs,
-        signal,
-        representor: name,
-        mayBeOld: have !== undefined,
-        isUp: bridgeSwitch.isUp,
-      });
-      await bridgeSwitch.applyFlows(signal);
-    },
-    async listServices(signal) {
-      const ports = (await bridgeSwitch.ports(signal)).filter((each) => isOurs(each.nic.external_ids, node));
-      return ports.flatMap(({ port, nic }) => {
-        const subnet = nic.external_ids.get('dpu-local');
-        return subnet === undefined ? [] : [{ name: port.name, subnet }];
-      });
-    },
-    async removeService(name, signal) {
-      signal?.throwIfAborted();
-      const have = (await bridgeSwitch.ports(signal)).find((each) => each.port.name === name);
-      if (!have) return;
-      if (!isOurs(have.nic.external_ids, node) || !have.nic.external_ids.has('dpu-local')) {
-        throw new DpuError('denied', `port ${name} is not ours`);
-      }
-      await remove(have, signal);
-    },
+    services: createServices(bridgeSwitch, bridge, node, remove),
     tunnels: createTunnels(bridgeSwitch, bridge, node),
     touch: bridgeSwitch.touch,
     cache: (signal) => link.cache(signal),

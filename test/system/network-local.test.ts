@@ -174,10 +174,10 @@ describe.runIf(haveNamespaces('local networks on Open vSwitch'))('a local networ
     const old = { ...parts, subnets: { old: { cidr: '10.6.0.0/24' } }, clock: systemClock, log: silentLog };
     const before = startLocalNetworks(old);
     await before.ensure();
-    expect(await network.listServices()).toHaveLength(1);
+    expect(await network.services.list()).toHaveLength(1);
     const after = startLocalNetworks({ ...old, subnets: {} });
     await after.ensure();
-    expect(await network.listServices()).toEqual([]);
+    expect(await network.services.list()).toEqual([]);
     expect(await soc.exec('ip', 'netns', 'list')).not.toContain(namespaceOf(node, 'old').netns);
     for (const each of [before, after, local]) await each.remove();
     const { netns, port } = namespaceOf(node, 'net1');

@@ -97,9 +97,9 @@ export function startLocalNetworks(options: LocalNetworkOptions): LocalNetworks 
       served.get(subnet)?.stop();
       served.delete(subnet);
       // a switch in userspace holds on to a device that is gone, whatever has its name now
-      await network.removeService(place.port, stopping.signal);
+      await network.services.remove(place.port, stopping.signal);
     }
-    await network.addService({ name: place.port, subnet, segment: of }, stopping.signal);
+    await network.services.add({ name: place.port, subnet, segment: of }, stopping.signal);
     if (served.has(subnet)) return;
     const sockets = await openSockets(place, clock);
     served.set(subnet, serve(options, subnet, place, sockets));
@@ -107,9 +107,9 @@ export function startLocalNetworks(options: LocalNetworkOptions): LocalNetworks 
 
   /** Takes away what subnets had that are no longer served. */
   async function sweep(): Promise<void> {
-    for (const { name, subnet } of await network.listServices(stopping.signal)) {
+    for (const { name, subnet } of await network.services.list(stopping.signal)) {
       if (places.has(subnet)) continue;
-      await network.removeService(name, stopping.signal);
+      await network.services.remove(name, stopping.signal);
       await removeNamespace(namespaceOf(node, subnet), switchNetns);
       log.info('a local network is served no longer', { subnet });
     }
@@ -163,7 +163,7 @@ export function startLocalNetworks(options: LocalNetworkOptions): LocalNetworks 
       await close();
       for (const place of places.values()) {
         try {
-          await network.removeService(place.port);
+          await network.services.remove(place.port);
         } catch (error) {
           log.warn('the port of a local network stays', { port: place.port, error });
         }
