@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   chassisControl,
@@ -13,8 +15,9 @@ import {
 } from '../../packages/node-ipmi/src/index.ts';
 import { field, tool } from '../../packages/node-ipmi/test/ipmi-sim.ts';
 import { bootStateOf, patch, readSystem, setBoot, setPower } from '../../packages/redfish-client/src/index.ts';
-import { bmcAlive, startBmc } from '../../virtual-dpu/bmc/part.ts';
-import { endProcess, isAlive, startTime } from '../../virtual-dpu/process.ts';
+import { bmcFiles } from '../../virtual-dpu/bmc/files.ts';
+import { bmcAlive, startBmc, stopBmc } from '../../virtual-dpu/bmc/part.ts';
+import { endProcess, isAlive, markedProcesses, startTime } from '../../virtual-dpu/process.ts';
 import { type BmcBench, eventually, haveBmcPrograms, openSerial, startBmcBench } from '../support/bmc-bench.ts';
 
 const SYSTEM = '/redfish/v1/Systems/1';
@@ -132,6 +135,17 @@ describe.skipIf(!haveBmcPrograms('IPMI of the virtual DPU'))('IPMI of the virtua
     serial.write('still there');
     await serial.until('still there');
     serial.close();
+  });
+
+  it('leaves nothing behind, killed or not', { timeout: 60_000 }, async () => {
+    const { ipmiSim } = (await startBmc(at.context)).pids;
+    await endProcess({ pid: ipmiSim, started: startTime(ipmiSim) ?? '' }, { signal: 'SIGKILL' });
+    await stopBmc(at.context);
+    expect(await markedProcesses(at.machine.stateDir)).toEqual([]);
+    const name = basename(bmcFiles(at.machine.stateDir).terminal);
+    expect((await readdir('/var/lock')).filter((entry) => entry.includes(name))).toEqual([]);
+    expect((await readdir(join(at.machine.stateDir, 'run'))).filter((entry) => entry.startsWith('bmc-'))).toEqual([]);
+    await startBmc(at.context);
   });
 
   it('starts nothing twice', async () => {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DpuError } from '../../core/errors.ts';
 import type { BmcPart, HostPart } from '../description.ts';
@@ -55,7 +55,9 @@ export async function startBmc(context: PartContext, options: BmcOptions = {}): 
 export async function stopBmc(context: Pick<PartContext, 'stateDir'>): Promise<void> {
   for (const name of [SIM, TERMINAL, SERVICE]) await endNamed(context.stateDir, name);
   const { terminal, controlSocket, serialSocket } = bmcFiles(context.stateDir);
-  for (const file of [terminal, controlSocket, serialSocket]) await rm(file, { force: true });
+  // The lock is ipmi_sim's, who leaves it when it is killed.
+  const lock = join('/var/lock', `LCK..${basename(terminal)}`);
+  for (const file of [terminal, lock, controlSocket, serialSocket]) await rm(file, { force: true });
 }
 
 /** Whether all of it runs. */
