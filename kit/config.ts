@@ -38,7 +38,10 @@ export interface LoadedConfig {
     readonly images_dir: string;
     readonly volumes_dir: string;
   };
-  readonly host: WithDefaults<Omit<Part<'host'>, 'ipmi' | 'hardware'>, 'redfish' | 'username' | 'password_file'> & {
+  readonly host: WithDefaults<
+    Omit<Part<'host'>, 'ipmi' | 'hardware'>,
+    'redfish' | 'username' | 'password_file' | 'smbios_file'
+  > & {
     readonly ipmi?: Required<NonNullable<Part<'host'>['ipmi']>>;
     readonly hardware: NonNullable<Part<'host'>['hardware']>;
   };
@@ -111,6 +114,7 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
     host: {
       ...host,
       ...(host.password_file === undefined ? {} : { password_file: absolute(host.password_file) }),
+      ...(host.smbios_file === undefined ? {} : { smbios_file: absolute(host.smbios_file) }),
       ...(host.redfish?.ca_file === undefined
         ? {}
         : { redfish: { ...host.redfish, ca_file: absolute(host.redfish.ca_file) } }),

@@ -12,6 +12,8 @@ export interface BmcPowerParts {
   readonly protocols: readonly [BmcProtocol, ...BmcProtocol[]];
   /** What is known from elsewhere; it has the last word. */
   readonly known?: PartialInventory;
+  /** What is believed where no protocol tells. */
+  readonly fallback?: PartialInventory;
   readonly clock: Clock;
   readonly log: Log;
   /** How long the host has to come on, or to be off when its power is taken away. */
@@ -105,7 +107,7 @@ export function createBmcPower(parts: BmcPowerParts): PowerController {
           }
         }),
       );
-      return joinInventory([parts.known ?? {}, first, ...rest]);
+      return joinInventory([parts.known ?? {}, first, ...rest, parts.fallback ?? {}]);
     },
   });
 }

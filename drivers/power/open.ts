@@ -12,6 +12,7 @@ import { holdOff } from './hold-off.ts';
 import { ipmiProtocol } from './ipmi.ts';
 import type { BmcProtocol, PartialInventory } from './protocol.ts';
 import { redfishProtocol } from './redfish.ts';
+import { smbiosInventory } from './smbios.ts';
 
 /** The settings of the host's BMC. */
 export type HostSettings = LoadedConfig['host'];
@@ -79,6 +80,7 @@ export function openBmcHost(parts: {
   const power = createBmcPower({
     protocols: [holdOff(first, clock), ...others.map((one) => holdOff(one, clock))],
     known: knownOf(host),
+    ...(host.smbios_file === undefined ? {} : { fallback: readSmbios(host.smbios_file) }),
     clock,
     log,
     powerMs: host.power_timeout_s * 1000,
@@ -99,6 +101,16 @@ function tlsOf({ fingerprint, ca_file: file }: NonNullable<HostSettings['redfish
     return { ca: readFileSync(file, 'utf8') };
   } catch (cause) {
     throw new DpuError('not_found', `${file} can't be read`, { field: 'host.redfish.ca_file', cause });
+  }
+}
+
+function readSmbios(file: string): PartialInventory {
+  const field = 'host.smbios_file';
+  try {
+    return smbiosInventory(readFileSync(file));
+  } catch (cause) {
+    if (cause instanceof DpuError) throw new DpuError('invalid', `${file}: ${cause.message}`, { field, cause });
+    throw new DpuError('not_found', `${file} can't be read`, { field, cause });
   }
 }
 

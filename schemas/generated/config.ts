@@ -510,6 +510,10 @@ export interface SocDaemonConfig {
       serial_number?: string;
     };
     /**
+     * The host's SMBIOS table, as `dmidecode --dump-bin` writes it: for what the BMC does not tell.
+     */
+    smbios_file?: string;
+    /**
      * How long the BMC has for one answer, in seconds.
      */
     call_timeout_s?: number;
