@@ -49,6 +49,7 @@ const cloudConfig = [
   '  Ec2: {strict_id: false, timeout: 3, max_wait: 6}',
   '  OpenStack: {timeout: 3, max_wait: 6}',
   'network: {config: disabled}',
+  'locale: false',
   'disable_root: false',
   'ssh_pwauth: true',
   '',
@@ -123,6 +124,14 @@ async function configure(root: string, password: string | undefined): Promise<vo
   await write('etc/cloud/cloud.cfg.d/90-virtual-dpu.cfg', cloudConfig);
   await write('etc/cloud/ds-identify.cfg', 'policy: enabled\n');
   await run('chroot', [root, 'systemctl', 'enable', 'systemd-networkd', 'ssh']);
+  await run('chroot', [
+    root,
+    'systemctl',
+    'mask',
+    'apt-daily.timer',
+    'apt-daily-upgrade.timer',
+    'e2scrub_reap.service',
+  ]);
   // each guest is to make its own
   await run('sh', ['-c', 'rm -f "$1"/etc/ssh/ssh_host_* && : >"$1/etc/machine-id"', 'sh', root]);
   if (password !== undefined) await run('chroot', [root, 'chpasswd'], { input: `root:${password}\n` });
