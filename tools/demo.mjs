@@ -5,16 +5,30 @@
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { packagesFor } from './packages.mjs';
+import { downloadsFor, packagesFor } from './packages.mjs';
 import { orExplain, ROOT, setup } from './setup.mjs';
 
-/** Flags with which the demo starts nothing, or no broker: Debian packages are then not looked at. */
-const WITHOUT_PACKAGES = ['--help', '-h', '--down', '--no-broker'];
+/** The flags that tools/demo/options.ts reads: a wrong one is refused before anything is installed. */
+const FLAGS = ['--help', '-h', '--keep', '--down', '--sim', '--no-broker', '--state'];
+
+const args = process.argv.slice(2);
+const has = (...names) => args.some((arg) => names.includes(arg));
+const unknown = args.find((arg, at) => !FLAGS.includes(arg.split('=')[0]) && args[at - 1] !== '--state');
+if (unknown !== undefined) {
+  console.error(`demo: ${unknown} is not known (npm run demo -- --help shows what there is)`);
+  process.exit(2);
+}
+
+/** What is to be there: nothing for a demo that starts nothing, little for a simulated one. */
+function wanted() {
+  if (has('--help', '-h', '--down')) return {};
+  const command = has('--sim') ? 'demo-sim' : 'demo';
+  const packages = packagesFor(command).filter((name) => name !== 'rabbitmq-server' || !has('--no-broker'));
+  return { optional: packages, downloads: downloadsFor(command) };
+}
 
 await orExplain(async () => {
-  const args = process.argv.slice(2);
-  const optional = args.some((arg) => WITHOUT_PACKAGES.includes(arg)) ? [] : packagesFor('demo');
-  const { node, env, missing } = await setup({ optional });
+  const { node, env, missing } = await setup(wanted());
   const child = spawn(node, [join(ROOT, 'tools/demo.ts'), ...args], {
     stdio: 'inherit',
     env: { ...env, DPU_COMPUTE_MISSING: missing.join(',') },

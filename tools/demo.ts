@@ -8,7 +8,7 @@ import { isDemoDirectory, type Layout, layoutOf } from './demo/layout.ts';
 import { claim } from './demo/lock.ts';
 import { restNode } from './demo/node-client.ts';
 import { type DemoOptions, HELP, parseOptions } from './demo/options.ts';
-import { endProcess, isAlive, type ProcessRecord, readProcesses } from './demo/processes.ts';
+import { isAlive, readProcesses } from './demo/processes.ts';
 import { endPrograms, startPrograms } from './demo/programs.ts';
 import { createScreen, type Screen } from './demo/screen.ts';
 import { playShow } from './demo/show.ts';
@@ -63,14 +63,24 @@ async function once(options: DemoOptions, layout: Layout, out: Screen): Promise<
     for (const each of await endPrograms(layout)) out.line(`  ended ${each}, left by a demo that was killed`);
   }
   if (await isDemoDirectory(layout)) {
-    for (const old of [layout.demoFile, layout.transportUrl, layout.state, layout.broker, layout.logs])
+    for (const old of [
+      layout.demoFile,
+      layout.transportUrl,
+      layout.state,
+      layout.broker,
+      layout.logs,
+      layout.snicState,
+      layout.virtualDpu,
+    ])
       await rm(old, { recursive: true, force: true });
   }
-  out.heading('Broker and daemon start');
+  out.heading(options.sim ? 'Broker and daemon start' : 'Broker, server with DPU, and daemon start');
   await endingAfter(async (onStart) => {
-    const programs = await startPrograms({ ...common(layout, out), broker: options.broker, onStart });
+    const { broker, sim } = options;
+    const programs = await startPrograms({ ...common(layout, out), broker, sim, dashboard: false, onStart });
     await playShow({
       transportUrl: programs.transportUrl,
+      dpu: programs.hardware?.dpu ?? null,
       rest: restNode(layout.socket),
       screen: out,
       signal: stop.signal,
@@ -86,12 +96,19 @@ async function keep(options: DemoOptions, layout: Layout, out: Screen): Promise<
   await isDemoDirectory(layout);
   const before = await readDemo(layout);
   const broker = before === undefined ? options.broker : before.transport_url !== null;
+  const sim = before === undefined ? options.sim : before.ovsdb === null;
   const since = Date.now();
   out.heading(before === undefined ? 'Broker and daemon start' : 'What has died starts again');
   await endingAfter(async (onStart) => {
-    const programs = await startPrograms({ ...common(layout, out), broker, onStart });
+    const programs = await startPrograms({ ...common(layout, out), broker, sim, dashboard: true, onStart });
     const rest = restNode(layout.socket);
-    const stage = { transportUrl: programs.transportUrl, rest, screen: out, signal: stop.signal };
+    const stage = {
+      transportUrl: programs.transportUrl,
+      dpu: programs.hardware?.dpu ?? null,
+      rest,
+      screen: out,
+      signal: stop.signal,
+    };
     if (before !== undefined && programs.started.length === 0) out.line('  nothing has');
     const resumed = before !== undefined || (await rest.operations()).length > 0;
     if (resumed) await showResumed(rest, since, stage);
@@ -107,7 +124,7 @@ async function takeDown(layout: Layout, out: Screen): Promise<void> {
   if (!existsSync(layout.dir)) return out.line(`nothing runs in ${layout.dir}`);
   const release = claim(layout);
   try {
-    const ended = await endPrograms(layout);
+    const ended = await endPrograms(layout, (await readDemo(layout))?.netns ?? []);
     await forgetDemo(layout);
     for (const each of ended) out.line(`ended ${each}`);
     if (ended.length === 0) out.line(`nothing runs in ${layout.dir}`);
@@ -116,19 +133,19 @@ async function takeDown(layout: Layout, out: Screen): Promise<void> {
   }
 }
 
-/** Does `work`, then ends the processes that it started: always, or only when it failed or was interrupted. */
+/** Does `work`, then ends what it started, the last first: always, or only when it failed or was interrupted. */
 async function endingAfter(
-  work: (onStart: (record: ProcessRecord) => void) => Promise<void>,
+  work: (onStart: (end: () => Promise<void>) => void) => Promise<void>,
   when: 'always' | 'on failure',
 ): Promise<void> {
-  const started: ProcessRecord[] = [];
+  const started: (() => Promise<void>)[] = [];
   let failed = true;
   try {
-    await work((record) => started.unshift(record));
+    await work((end) => started.unshift(end));
     stop.signal.throwIfAborted();
     failed = false;
   } finally {
-    if (failed || when === 'always') for (const record of started) await endProcess(record);
+    if (failed || when === 'always') for (const end of started) await end();
   }
 }
 

@@ -11,7 +11,7 @@ export const APT_PACKAGES = [
   {
     name: 'rabbitmq-server',
     why: 'the broker between platform and daemon; a private one is started, never the system service',
-    for: ['demo', 'test'],
+    for: ['demo', 'demo-sim', 'test'],
     service: 'rabbitmq-server.service',
   },
   {
@@ -22,8 +22,8 @@ export const APT_PACKAGES = [
   { name: 'systemd', why: 'systemd-analyze verify checks the units', for: ['test'] },
   {
     name: 'openvswitch-switch',
-    why: 'ovsdb-server and ovs-vsctl, the real peer of ovsdb-client; private ones are started, never the system service',
-    for: ['test'],
+    why: "the virtual DPU's switch, and the real peer of ovsdb-client; private ones are started, never the system service",
+    for: ['demo', 'test'],
     service: 'openvswitch-switch.service',
   },
   { name: 'python3-openvswitch', why: "Python's OVSDB client, the peer of a benchmark", for: ['test'] },
@@ -35,9 +35,18 @@ export const APT_PACKAGES = [
   },
   { name: 'socat', why: "joins ipmi_sim to the virtual DPU's BMC service", for: ['demo', 'test'] },
   { name: 'ipmitool', why: 'what node-ipmi is compared with', for: ['test'] },
-  { name: 'qemu-system-x86', why: 'the real peer of qmp-client', for: ['test'] },
-  { name: 'qemu-utils', why: 'qemu-img and qemu-storage-daemon, a peer of qmp-client', for: ['test'] },
-  { name: 'qemu-block-extra', why: "the storage daemon's rbd driver, for Ceph images behind the SPDK face", for: ['test'] },
+  { name: 'qemu-system-x86', why: "the virtual DPU's server, and the real peer of qmp-client", for: ['demo', 'test'] },
+  { name: 'qemu-utils', why: 'qemu-img, which writes images into volumes', for: ['demo', 'test'] },
+  {
+    name: 'qemu-system-common',
+    why: "qemu-storage-daemon: the virtual DPU's storage, and a peer of qmp-client",
+    for: ['demo', 'test'],
+  },
+  {
+    name: 'qemu-block-extra',
+    why: "the storage daemon's rbd driver, for Ceph images behind the SPDK face",
+    for: ['test'],
+  },
   { name: 'python3-sushy', why: 'a stock Redfish client that must see what redfish-client sees', for: ['test'] },
   { name: 'iproute2', why: 'network namespaces, taps and veths of the virtual DPU', for: ['demo', 'test'] },
   { name: 'iputils-ping', why: 'asks whether traffic passes a bridge', for: ['test'] },
@@ -62,11 +71,12 @@ export const APT_PACKAGES = [
   { name: 'dosfstools', why: 'the boot partition of guest images', for: ['demo', 'test'] },
   { name: 'mtools', why: 'puts files into it without a mount', for: ['demo', 'test'] },
   { name: 'fdisk', why: 'sfdisk, the partition table of guest images', for: ['demo', 'test'] },
+  { name: 'chromium', why: 'the dashboard is tested in a real browser', for: ['test'] },
   { name: 'xorriso', why: 'makes config drives', for: ['demo', 'test'] },
   {
     name: 'openssl',
-    why: "makes the certificate of the virtual DPU's BMC and the throw-away ones of the TLS tests",
-    for: ['demo', 'test'],
+    why: "makes the certificates of the virtual DPU's BMC and of the dashboard, and the throw-away ones of the TLS tests",
+    for: ['demo', 'demo-sim', 'test'],
   },
 ];
 

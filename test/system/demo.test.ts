@@ -97,7 +97,12 @@ describe('a kept demo', () => {
       transport_url: expect.stringMatching(/^rabbit:\/\/[^:]+:[^@]+@127\.0\.0\.1:\d+\/$/),
       exchange: 'dpu',
       node_type: 'BM',
-      rest: { socket: join(first, 'rest.sock'), url: null, token: null },
+      rest: {
+        socket: expect.stringMatching(/rest\.sock$/),
+        url: expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
+        token: expect.stringMatching(/^[0-9a-f]{48}$/),
+      },
+      ovsdb: null,
       image: 'demo',
       flavor: '4c8g',
       subnet: 'net1',
@@ -116,7 +121,7 @@ describe('a kept demo', () => {
   });
 
   it('refuses a plain demo in its directory, and goes on', async () => {
-    const { status, output } = await demo('--state', first);
+    const { status, output } = await demo('--sim', '--state', first);
     expect(status).toBe(1);
     expect(output).toContain('a kept demo runs');
     for (const pid of Object.values(documentOf(first).pids)) expect(startTime(pid)).toBeDefined();
@@ -223,7 +228,7 @@ describe('a plain demo', () => {
   it(
     'needs no broker, and leaves nothing running',
     async () => {
-      const { status, output } = await demo('--no-broker', '--state', dir);
+      const { status, output } = await demo('--sim', '--no-broker', '--state', dir);
       expect(status, output).toBe(0);
       expect(output).toContain('nothing is left running');
       expect(living()).toEqual([]);
@@ -237,7 +242,7 @@ describe('a plain demo', () => {
     try {
       writeFileSync(join(other, 'state'), 'precious');
       for (const keep of [[], ['--keep']]) {
-        const { status, output } = await demo(...keep, '--no-broker', '--state', other);
+        const { status, output } = await demo(...keep, '--sim', '--no-broker', '--state', other);
         expect(status).toBe(1);
         expect(output).toContain('something else');
       }
@@ -250,7 +255,7 @@ describe('a plain demo', () => {
   it(
     'ends its processes when it is interrupted',
     async () => {
-      const child = spawn(process.execPath, [join(ROOT, 'tools/demo.ts'), '--no-broker', '--state', dir], {
+      const child = spawn(process.execPath, [join(ROOT, 'tools/demo.ts'), '--sim', '--no-broker', '--state', dir], {
         cwd: ROOT,
         stdio: ['ignore', 'pipe', 'ignore'],
       });

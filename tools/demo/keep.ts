@@ -1,4 +1,5 @@
 import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { followOperation, isOver } from './follow.ts';
 import { type Layout, NODE, writePrivately } from './layout.ts';
 import type { RestNode } from './node-client.ts';
@@ -12,7 +13,7 @@ export interface DemoDocument {
   readonly exchange: string;
   readonly hostname: string;
   readonly node_type: 'BM';
-  readonly rest: { readonly socket: string; readonly url: null; readonly token: null };
+  readonly rest: { readonly socket: string; readonly url: string | null; readonly token: string | null };
   readonly image: string;
   readonly flavor: string;
   readonly subnet: string;
@@ -42,17 +43,21 @@ export async function writeDemo(layout: Layout, programs: Programs): Promise<voi
     exchange: NODE.exchange,
     hostname: NODE.hostname,
     node_type: 'BM',
-    rest: { socket: layout.socket, url: null, token: null },
+    rest: { socket: layout.socket, url: programs.url, token: programs.url === null ? null : await readToken(layout) },
     image: NODE.image,
     flavor: NODE.flavor,
     subnet: NODE.subnet,
-    ovsdb: null,
-    bridge: 'br-int',
+    ovsdb: programs.hardware?.dpu.network.ovsdb ?? null,
+    bridge: programs.hardware?.dpu.network.bridge ?? 'br-int',
     pids: programs.pids,
-    netns: [],
+    netns: programs.netns,
     logs: layout.logs,
   };
   await writePrivately(layout.demoFile, `${JSON.stringify(document, null, 2)}\n`);
+}
+
+async function readToken(layout: Layout): Promise<string> {
+  return (await readFile(join(layout.tls, 'token'), 'utf8')).trim();
 }
 
 /** Removes demo.json. */
@@ -95,6 +100,12 @@ export function nextSteps(layout: Layout, programs: Programs, state: string): re
     '  dpuctl binding list',
     '  dpuctl instance destroy mine',
     '',
+    ...(programs.url === null
+      ? []
+      : ["Look at it in a browser (its certificate is the demo's own):", '', '  dpuctl dashboard', '']),
+    ...(programs.hardware === null
+      ? []
+      : ['Sit at its serial console, Ctrl-] leaves:', '', '  dpuctl console mine', '']),
     'Kill the daemon in the middle of a build, start it again, and see what became of the build:',
     '',
     `  dpuctl instance build --name mine --image ${NODE.image} --flavor ${NODE.flavor} ${network} --no-wait; sleep 1; kill -9 ${pid}`,

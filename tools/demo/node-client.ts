@@ -4,7 +4,7 @@ import { createRpcClient, createTransport, MessagingError } from 'oslo-messaging
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
-import type { BindingList, FunctionList } from '../../schemas/generated/rest.ts';
+import type { BindingList, DashboardAccess, FunctionList } from '../../schemas/generated/rest.ts';
 import { createClient } from '../../soc-daemon/cli/client.ts';
 import { DemoError } from './demo-error.ts';
 import { NODE } from './layout.ts';
@@ -17,6 +17,7 @@ export interface BuildRequest {
   readonly flavor: string;
   readonly networks: readonly { readonly subnet: string }[];
   readonly volumes: readonly { readonly volume_id: string }[];
+  readonly userdata?: string;
 }
 
 /** The calls that the demo makes. */
@@ -82,6 +83,14 @@ export async function waitForAmqp(url: string, signal: AbortSignal): Promise<voi
 export interface RestNode extends NodeClient {
   functions(): Promise<FunctionList['functions']>;
   bindings(): Promise<BindingList['bindings']>;
+  /** Where its TCP listener is. */
+  tcpUrl(): Promise<string>;
+  /** An address that lets a browser in, once. */
+  dashboard(): Promise<string>;
+  consoleLog(uuid: string): Promise<string>;
+  attachInterface(uuid: string, subnet: string): Promise<Operation>;
+  snapshot(uuid: string, volume: string): Promise<Operation>;
+  reboot(uuid: string): Promise<Operation>;
   /** Whether it answers, and is ready; why not, in words. */
   readiness(): Promise<{ readonly ready: boolean; readonly why: string }>;
 }
@@ -102,6 +111,12 @@ export function restNode(socket: string): RestNode {
     instances: async () => (await ask<{ instances: Instance[] }>('GET', '/v1/instances')).instances,
     functions: async () => (await ask<FunctionList>('GET', '/v1/functions')).functions,
     bindings: async () => (await ask<BindingList>('GET', '/v1/bindings')).bindings,
+    tcpUrl: async () => new URL((await ask<DashboardAccess>('POST', '/v1/dashboard', {})).url).origin,
+    dashboard: async () => (await ask<DashboardAccess>('POST', '/v1/dashboard', {})).url,
+    consoleLog: async (uuid) => (await client.text(`/v1/instances/${uuid}/console/log`)).toString('utf8'),
+    attachInterface: (uuid, subnet) => ask('POST', `/v1/instances/${uuid}/interfaces`, { network: { subnet } }),
+    snapshot: (uuid, volume) => ask('POST', `/v1/instances/${uuid}/snapshots`, { volume_id: volume }),
+    reboot: (uuid) => ask('POST', `/v1/instances/${uuid}/actions/reboot`, { type: 'hard' }),
     async readiness() {
       const { body } = await client.askAny('GET', '/readyz');
       const { ready = false, reasons = [] } = body as { ready?: boolean; reasons?: { message: string }[] };

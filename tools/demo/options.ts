@@ -9,6 +9,8 @@ export interface DemoOptions {
   readonly keep: boolean;
   /** End what `keep` left running. */
   readonly down: boolean;
+  /** Simulated hardware instead of a virtual DPU. */
+  readonly sim: boolean;
   /** With a broker; without one the node is driven over REST alone. */
   readonly broker: boolean;
   /** Absolute path of the state directory. */
@@ -18,14 +20,15 @@ export interface DemoOptions {
 /** The text of `--help`. */
 export const HELP = `Usage: npm run demo [-- OPTIONS]
 
-Starts a private RabbitMQ and the daemon on simulated hardware, then builds an instance and takes it away again,
-as a cloud platform would. Nothing is left running unless you ask for it.
+Starts a private RabbitMQ, a server with a DPU made of real parts (QEMU, Open vSwitch, a storage daemon, a BMC) and the
+daemon, then builds a bare-metal instance, boots it to its login prompt and takes it away again, as a cloud platform would.
+Nothing is left running unless you ask for it. Needs root; --sim does not.
 
   --keep        leave broker and daemon running in the background and write demo.json into the state directory;
                 given again, it starts what has died, on the same state
   --down        end what --keep left running, and nothing else
   --state DIR   the state directory (default .demo/): demos with different ones live side by side
-  --sim         simulated hardware; for now the only kind, so this is what you get anyway
+  --sim         simulated hardware: needs no root, and boots nothing
   --no-broker   no RabbitMQ: drive the node over its REST interface alone
   -h, --help    this text
 `;
@@ -50,6 +53,7 @@ export function parseOptions(argv: readonly string[], root: string): DemoOptions
       help: values.help,
       keep: values.keep,
       down: values.down,
+      sim: values.sim,
       broker: !values['no-broker'],
       dir: values.state === undefined ? join(root, '.demo') : resolve(userDirectory(), values.state),
     };

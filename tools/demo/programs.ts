@@ -4,18 +4,26 @@ import { existsSync } from 'node:fs';
 import { open, readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { status } from '../../virtual-dpu/virtual-dpu.ts';
 import { daemonNodeFlags } from '../daemon-flags.ts';
 import { findRabbitServer, readBroker, startBroker } from '../rabbitmq.ts';
 import { DemoError } from './demo-error.ts';
-import { type Layout, makeDirectories, writeConfig } from './layout.ts';
+import { type Layout, makeCertificate, makeDirectories, writeConfig } from './layout.ts';
 import { restNode, waitForAmqp } from './node-client.ts';
-import { endProcess, isAlive, type ProcessRecord, readProcesses, recordProcess } from './processes.ts';
+import { endProcess, isAlive, PROGRAMS, readProcesses, recordProcess } from './processes.ts';
 import type { Screen } from './screen.ts';
+import { checkVirtual, endVirtual, ensureVirtual, type Hardware, localNetns } from './virtual.ts';
 
 /** The programs of a state directory, all alive. */
 export interface Programs {
   /** Null without a broker. */
   readonly transportUrl: string | null;
+  /** Null: simulated. */
+  readonly hardware: Hardware | null;
+  /** Address of the dashboard's TCP listener; null without one. */
+  readonly url: string | null;
+  /** Network namespaces that are the demo's. */
+  readonly netns: readonly string[];
   readonly pids: Readonly<Record<string, number>>;
   /** Those that this run started; in the order in which they are ended. */
   readonly started: readonly string[];
@@ -25,11 +33,15 @@ export interface Programs {
 export interface StartOptions {
   readonly layout: Layout;
   readonly broker: boolean;
+  /** Simulated hardware. */
+  readonly sim: boolean;
+  /** Serve the dashboard, on loopback with TLS. */
+  readonly dashboard: boolean;
   readonly root: string;
   readonly screen: Screen;
   readonly signal: AbortSignal;
-  /** Told of each process that was started, before anything is waited for. */
-  readonly onStart: (record: ProcessRecord) => void;
+  /** Told how to end each thing that was started, before anything is waited for. */
+  readonly onStart: (end: () => Promise<void>) => void;
 }
 
 const READY_MS = 30_000;
@@ -37,6 +49,7 @@ const READY_MS = 30_000;
 /** Starts broker and daemon where they don't run yet, and waits until the node is ready. @throws DemoError */
 export async function startPrograms(options: StartOptions): Promise<Programs> {
   const { layout, screen } = options;
+  if (!options.sim) checkVirtual((process.env.DPU_COMPUTE_MISSING ?? '').split(',').filter(Boolean));
   await makeDirectories(layout);
   const started: string[] = [];
   const pids: Record<string, number> = {};
@@ -47,17 +60,30 @@ export async function startPrograms(options: StartOptions): Promise<Programs> {
     pids.rabbitmq = broker.pid;
     if (broker.fresh) started.push('rabbitmq');
   }
+  const hardware = options.sim ? null : await startHardware(options);
+  Object.assign(pids, hardware?.pids);
   const known = (await readProcesses(layout))['soc-daemon'];
   if (isAlive(known)) {
     screen.line(`  soc-daemon runs already, pid ${known.pid}`);
     pids['soc-daemon'] = known.pid;
   } else {
-    await writeConfig(layout, transportUrl);
+    if (options.dashboard) await makeCertificate(layout);
+    await writeConfig(layout, { transportUrl, hardware: hardware?.config ?? null, dashboard: options.dashboard });
     pids['soc-daemon'] = await startDaemon(options);
     started.unshift('soc-daemon');
   }
   if (transportUrl !== null) await waitForAmqp(transportUrl, options.signal);
-  return { transportUrl, pids, started };
+  const rest = restNode(layout.socket);
+  const url = options.dashboard ? await rest.tcpUrl() : null;
+  const netns = hardware === null ? [] : [...hardware.netns, localNetns((await rest.status()).uuid)];
+  return { transportUrl, hardware, url, netns, pids, started };
+}
+
+/** What is up already is left up when the demo fails; what it brought up goes. */
+async function startHardware({ layout, root, screen, onStart }: StartOptions): Promise<Hardware> {
+  const before = await status(layout.virtualDpu);
+  if (before.state === 'down') onStart(() => endVirtual(layout));
+  return await ensureVirtual(layout, root, screen);
 }
 
 async function ensureBroker(options: StartOptions): Promise<{ url: string; pid: number; fresh: boolean }> {
@@ -79,7 +105,10 @@ async function ensureBroker(options: StartOptions): Promise<{ url: string; pid: 
   const broker = await startBroker({
     dir: layout.broker,
     detached: true,
-    onSpawn: async (pid) => options.onStart(await recordProcess(layout, 'rabbitmq', pid)),
+    onSpawn: async (pid) => {
+      const record = await recordProcess(layout, 'rabbitmq', pid);
+      options.onStart(() => endProcess(record));
+    },
   });
   screen.block([]);
   signal.throwIfAborted();
@@ -104,11 +133,12 @@ async function startDaemon({ layout, root, screen, signal, onStart }: StartOptio
   }
   child.unref();
   if (child.pid === undefined) throw new DemoError('the daemon could not be started');
-  onStart(await recordProcess(layout, 'soc-daemon', child.pid));
+  const record = await recordProcess(layout, 'soc-daemon', child.pid);
+  onStart(() => endProcess(record));
   screen.block(['  soc-daemon starts ...']);
   await waitReady(layout, child, signal);
   screen.block([]);
-  screen.line(`  soc-daemon is ready in ${seconds(begun)}: simulated hardware, pid ${child.pid}`);
+  screen.line(`  soc-daemon is ready in ${seconds(begun)}: pid ${child.pid}`);
   return child.pid;
 }
 
@@ -145,14 +175,19 @@ function seconds(begun: number): string {
 }
 
 /** Ends what of a state directory still lives, the daemon first; answers what that was. */
-export async function endPrograms(layout: Layout): Promise<readonly string[]> {
+export async function endPrograms(layout: Layout, netns: readonly string[] = []): Promise<readonly string[]> {
   const processes = await readProcesses(layout);
   const ended: string[] = [];
-  for (const name of ['soc-daemon', 'rabbitmq'] as const) {
+  for (const name of PROGRAMS) {
     const record = processes[name];
-    if (!isAlive(record)) continue;
-    await endProcess(record);
-    ended.push(`${name} (pid ${record.pid})`);
+    if (isAlive(record)) {
+      await endProcess(record);
+      ended.push(`${name} (pid ${record.pid})`);
+    }
+    if (name === 'soc-daemon' && (await status(layout.virtualDpu)).state !== 'down') {
+      await endVirtual(layout, netns);
+      ended.push('the virtual DPU and its snic-controller');
+    }
   }
   await rm(layout.processFile, { force: true });
   return ended;

@@ -2,25 +2,35 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
+import type { Operation } from '../../schemas/generated/operation.ts';
+import type { VirtualDpu } from '../../virtual-dpu/description.ts';
 import { DemoError } from './demo-error.ts';
 import { followOperation } from './follow.ts';
+import { followGuest } from './guest.ts';
 import { NODE } from './layout.ts';
 import { amqpNode, type NodeClient, type RestNode } from './node-client.ts';
 import { type Platform, startPlatform } from './platform.ts';
 import { type Screen, tableLines } from './screen.ts';
+import { type Traces, tracesOf } from './traces.ts';
+
+/** Host name that user data gives the guest. */
+const GUEST = 'web-1';
 
 /** What the show plays on. */
 export interface Stage {
   /** Null: over REST alone. */
   readonly transportUrl: string | null;
   readonly rest: RestNode;
+  /** The server that is built on; null: simulated hardware, which boots nothing. */
+  readonly dpu: VirtualDpu | null;
   readonly screen: Screen;
   readonly signal: AbortSignal;
 }
 
 /** Builds an instance as a platform would, shows it, takes it away, and shows that nothing is left. @throws DemoError */
 export async function playShow(stage: Stage): Promise<void> {
-  const { transportUrl, rest, screen, signal } = stage;
+  const { transportUrl, rest, dpu, screen, signal } = stage;
+  const before = dpu === null ? null : await tracesOf(dpu);
   const platform = transportUrl === null ? undefined : await startPlatform(transportUrl, screen, signal);
   const node: NodeClient = transportUrl === null ? rest : amqpNode(transportUrl);
   try {
@@ -32,6 +42,7 @@ export async function playShow(stage: Stage): Promise<void> {
     await platform?.close();
   }
   await showNothingLeft(stage);
+  if (dpu !== null && before !== null) await showNoTraces(dpu, before, screen);
 }
 
 async function buildAndDestroy(node: NodeClient, platform: Platform | undefined, stage: Stage): Promise<void> {
@@ -44,8 +55,9 @@ async function buildAndDestroy(node: NodeClient, platform: Platform | undefined,
     flavor: NODE.flavor,
     networks: [{ subnet: NODE.subnet }],
     volumes: [{ volume_id: NODE.volume }],
+    ...(stage.dpu === null ? {} : { userdata: `#cloud-config\nhostname: ${GUEST}\n` }),
   };
-  const until = AbortSignal.any([signal, AbortSignal.timeout(30_000)]);
+  const until = AbortSignal.any([signal, AbortSignal.timeout(600_000)]);
 
   screen.heading(`The platform asks for an instance (build_and_run_instance, ${node.way})`);
   screen.line(`  ${JSON.stringify({ ...request, uuid: uuid.slice(0, 8) })}`);
@@ -57,10 +69,53 @@ async function buildAndDestroy(node: NodeClient, platform: Platform | undefined,
   screen.heading('The node now');
   for (const line of nodeTable(await node.status())) screen.line(line);
 
+  if (stage.dpu !== null) await liveOn(uuid, node, stage);
+
   screen.heading(`The platform takes it away (destroy_instance, ${node.way})`);
   const destroy = await followOperation(node, await node.destroy(uuid), screen, signal);
   if (destroy.state !== 'succeeded') throw new DemoError('the destroy did not succeed');
   await platform?.hears(uuid, 'deleted', until);
+}
+
+/** What only real parts can show: it boots, gets a NIC while it runs, is copied, and boots again. */
+async function liveOn(uuid: string, node: NodeClient, { rest, screen, signal }: Stage): Promise<void> {
+  const follow = async (first: Promise<Operation>): Promise<Operation> => {
+    const operation = await followOperation(rest, await first, screen, signal);
+    if (operation.state !== 'succeeded') throw new DemoError(`the ${operation.kind} did not succeed`);
+    return operation;
+  };
+  const guest = followGuest(rest, uuid, screen, signal);
+  const [nic] = (await node.instance(uuid)).interfaces;
+  screen.heading('Its serial console, over the BMC');
+  await guest.until(new RegExp(`${nic?.ips[0]?.replaceAll('.', '\\.')}/`), `its address ${nic?.ips[0]}`);
+  await guest.until(new RegExp(`^${GUEST} login:`), 'its login prompt');
+
+  screen.heading('A second NIC, while it runs');
+  await follow(rest.attachInterface(uuid, NODE.subnet));
+  const added = (await node.instance(uuid)).interfaces.find((each) => each.port_id !== nic?.port_id);
+  await guest.until(
+    new RegExp(`${added?.ips[0]?.replaceAll('.', '\\.')}/`),
+    `the address ${added?.ips[0]} of its second NIC`,
+  );
+
+  screen.heading('A snapshot of its boot disk, in use');
+  const boot = (await node.instance(uuid)).volumes.find((each) => each.boot);
+  const { result } = await follow(rest.snapshot(uuid, boot?.volume_id ?? ''));
+  screen.line(`  snapshot ${(result as { snapshot_id: string }).snapshot_id} of volume ${boot?.volume_id}`);
+
+  screen.heading('A reboot');
+  await follow(rest.reboot(uuid));
+  await guest.until(new RegExp(`^${GUEST} login:`), 'its login prompt again');
+}
+
+async function showNoTraces(dpu: VirtualDpu, before: Traces, screen: Screen): Promise<void> {
+  screen.heading('What is left in the parts themselves');
+  const after = await tracesOf(dpu);
+  const more = (kind: string): readonly string[] => (after[kind] ?? []).filter((name) => !before[kind]?.includes(name));
+  const rows = Object.keys(after).map((kind) => [kind, more(kind).join(', ') || 'none']);
+  for (const line of tableLines(rows)) screen.line(line);
+  if (Object.keys(after).some((kind) => more(kind).length > 0))
+    throw new DemoError('something is left of the instance');
 }
 
 async function showNothingLeft({ rest, screen, signal }: Stage): Promise<void> {
