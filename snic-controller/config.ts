@@ -15,8 +15,9 @@ export interface LoadedSnicConfig {
   readonly socket: Required<Omit<Socket, 'group'>> & Pick<Socket, 'group'>;
   readonly backend: Pick<Backends, 'kind' | 'virtual'> & {
     readonly sim: Required<NonNullable<Backends['sim']>>;
-    readonly bluefield?: Omit<Bluefield, 'model' | 'network' | 'vfs'> & {
+    readonly bluefield?: Omit<Bluefield, 'model' | 'network' | 'programs' | 'vfs'> & {
       readonly model: string;
+      readonly programs: Required<NonNullable<Bluefield['programs']>>;
       readonly network?: Required<NonNullable<Bluefield['network']>>;
       readonly vfs?: Required<NonNullable<Bluefield['vfs']>>;
     };
@@ -63,9 +64,17 @@ function resolvePaths(file: string, config: SnicConfig): LoadedSnicConfig {
           front: { ...virtual.front, path: resolve(base, virtual.front.path) },
         },
       }),
-      ...(bluefield?.snap_socket !== undefined && {
-        bluefield: { ...bluefield, snap_socket: resolve(base, bluefield.snap_socket) },
-      }),
+      ...(bluefield && { bluefield: resolveBluefield(base, bluefield) }),
     },
   } as LoadedSnicConfig;
+}
+
+function resolveBluefield(base: string, { programs = {}, snap_socket, ...rest }: Bluefield): Bluefield {
+  // a bare name is looked up in PATH
+  const paths = Object.entries(programs).map(([name, path]) => [name, path.includes('/') ? resolve(base, path) : path]);
+  return {
+    ...rest,
+    ...(snap_socket === undefined ? {} : { snap_socket: resolve(base, snap_socket) }),
+    programs: Object.fromEntries(paths) as NonNullable<Bluefield['programs']>,
+  };
 }

@@ -47,10 +47,11 @@ async function openBackend({ backend, state_dir }: LoadedSnicConfig, log: Log): 
       const { createBluefieldBackend } = await import('./backends/bluefield/backend.ts');
       if (backend.bluefield === undefined) throw new DpuError('internal', 'backend.bluefield was not checked');
       const { network, vfs, snap_socket: snapSocket = null, mst_device: mstDevice = null } = backend.bluefield;
-      const { model, hotplug_ports: hotplugPorts, serial_number: serialNumber = null } = backend.bluefield;
+      const { model, programs, hotplug_ports: hotplugPorts, serial_number: serialNumber = null } = backend.bluefield;
       return createBluefieldBackend({
         clock,
         log,
+        programs,
         model,
         serialNumber,
         hotplugPorts,

@@ -162,6 +162,27 @@ export interface SnicConfig {
        * What `mlxprivhost -d` is given. Absent: nobody can tell whether the host is restricted.
        */
       mst_device?: string;
+      /**
+       * Paths of the programs, or names to look up in PATH.
+       */
+      programs?: {
+        /**
+         * CLI of virtio-net-controller.
+         */
+        virtnet?: string;
+        /**
+         * iproute2's, or `mlxdevm` with the same verbs.
+         */
+        devlink?: string;
+        /**
+         * iproute2's.
+         */
+        ip?: string;
+        /**
+         * Tells whether the host is restricted.
+         */
+        mlxprivhost?: string;
+      };
     };
   };
   /**

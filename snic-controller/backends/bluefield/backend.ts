@@ -39,7 +39,7 @@ export function createBluefieldBackend(options: BluefieldBackendOptions): Backen
   const devlink = createDevlink(program('devlink'));
   const links = createLinks(program('ip'));
   const limits = { clock, locks, commandTimeoutMs, hotplugTimeoutMs, settleMs };
-  const snap = snapSocket === null ? null : createSnap(snapSocket, commandTimeoutMs);
+  const snap = snapSocket === null ? null : createSnap(snapSocket, commandTimeoutMs, clock);
   const networkPart =
     network && createNetworkPart({ network, virtnet: createVirtnet(program('virtnet')), devlink, links, ...limits });
   const storagePart = snap && createStoragePart({ snap, log, ...limits });

@@ -18,6 +18,7 @@ import {
   UnexpectedResultError,
 } from 'spdk-client';
 import { DpuError } from '../../../core/errors.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
 import type { FunctionClass } from '../../../core/ports/snic-controller.ts';
 import { asFields, asList, textOf } from './fields.ts';
 import { type EmulatedDevice, readSnap3, readSnap4 } from './snap-view.ts';
@@ -47,13 +48,34 @@ export interface Snap {
   close(): void;
 }
 
+/** How long a connection is waited for, in milliseconds. */
+const connectMs = 1000;
+
 /** Talks to SNAP on its socket; connects by itself, and anew after SNAP was restarted. */
-export function createSnap(path: string, timeoutMs: number): Snap {
+export function createSnap(path: string, timeoutMs: number, clock: Clock): Snap {
   const spdk = createSpdkClient({ address: { path }, timeoutMs, backoff: { maxMs: 2000 } });
   let generation: Promise<SnapGeneration | undefined> | null = null;
   const forget = spdk.on('connected', () => {
     generation = null; // SNAP may be another now
   });
+  /** @throws `unavailable` when there is no connection soon. */
+  const ready = async (doing: string, signal?: AbortSignal): Promise<void> => {
+    if (spdk.state === 'connected') return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const stop = spdk.on('connected', () => resolve());
+    const patience = clock.timer(connectMs, () => {
+      reject(new DpuError('unavailable', `${doing}: SNAP is not reachable`));
+    });
+    const abort = (): void => reject(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      await promise;
+    } finally {
+      stop();
+      patience.cancel();
+      signal?.removeEventListener('abort', abort);
+    }
+  };
 
   const asking = async <Answer>(
     doing: string,
@@ -62,6 +84,7 @@ export function createSnap(path: string, timeoutMs: number): Snap {
   ): Promise<Answer> => {
     try {
       signal?.throwIfAborted();
+      await ready(doing, signal);
       return await work();
     } catch (error) {
       signal?.throwIfAborted();
@@ -79,6 +102,7 @@ export function createSnap(path: string, timeoutMs: number): Snap {
         return await work();
       } catch (error) {
         if (!(error instanceof ConnectionLostError)) throw error;
+        await ready(doing, signal);
         return await work();
       }
     });
