@@ -1,6 +1,15 @@
 import { posix } from 'node:path';
 import type { ProjectFile } from './project-files.ts';
-import { BOOTSTRAPS, BROWSER_FOLDER, COMPOSITION_ROOTS, LOOSE_FILES, PACKAGE_TEST_NPM, PACKAGE_TEST_ZONES, ZONES, type ZoneRule } from './rules.ts';
+import {
+  BOOTSTRAPS,
+  BROWSER_FOLDER,
+  COMPOSITION_ROOTS,
+  LOOSE_FILES,
+  PACKAGE_TEST_NPM,
+  PACKAGE_TEST_ZONES,
+  ZONES,
+  type ZoneRule,
+} from './rules.ts';
 import { type ImportOf, parseSource } from './source-file.ts';
 
 /** Names of our packages -> their folder, and the npm packages that a manifest declares. */
