@@ -150,7 +150,8 @@ describe.runIf(runnable)('the storage target on SPDK', () => {
 
   it('finishes or removes what was cut short', async () => {
     const spec = specOf(volume);
-    const { functionId, volumeId, readOnly, mark } = spec;
+    const { functionId, volumeId, readOnly } = spec;
+    const mark = markOf('disk', 'of an earlier attempt');
     const name = noteName({
       functionId,
       volumeId,
@@ -172,6 +173,15 @@ describe.runIf(runnable)('the storage target on SPDK', () => {
     await cutShort();
     await storage.detach(functionId);
     await expectNothing();
+  });
+
+  it('refuses a second writer of a volume that is reached in another way', async () => {
+    await storage.attach(specOf(volume));
+    await spdk.call(malloc.create, { name: 'copy', num_blocks: 2048, block_size: 512 });
+    const second = { ...specOf(volume, { bdev: 'copy' }), functionId: diskFunctionId(otherInstance, volume) };
+    const { details } = await rejection(storage.attach(second), 'conflict');
+    expect(details).toEqual({ functionId: [specOf(volume).functionId, second.functionId] });
+    expect(await controllers()).toHaveLength(1);
   });
 
   it('takes back a bdev that was opened for nothing', async () => {
