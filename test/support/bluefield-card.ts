@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { FunctionId, JsonObject } from '../../core/units.ts';
+import type { FunctionId, JsonObject, Mac } from '../../core/units.ts';
 import { systemClock } from '../../kit/clock.ts';
 import type { Backend, BackendFunction, BackendSpec } from '../../snic-controller/backends/backend.ts';
 import { createBluefieldBackend } from '../../snic-controller/backends/bluefield/backend.ts';
@@ -19,6 +19,38 @@ import {
 
 const cli = fileURLToPath(new URL('./bluefield-cli.ts', import.meta.url));
 const programNames = ['virtnet', 'devlink', 'ip', 'mlxprivhost'] as const;
+
+/** A network function to make. */
+export const nic: BackendSpec = {
+  id: 'nic-11111111-1111-8111-8111-111111111111' as FunctionId,
+  type: 'PF',
+  class: 'virtio-net',
+  mac: '02:00:00:00:00:11' as Mac,
+  features: [],
+  parent: null,
+};
+/** A VF to claim. */
+export const vf: BackendSpec = { ...nic, id: 'nic-33333333-3333-8333-8333-333333333333' as FunctionId, type: 'VF' };
+/** A storage function to make. */
+export const disk: BackendSpec = {
+  ...nic,
+  id: 'disk-22222222-2222-8222-8222-222222222222' as FunctionId,
+  class: 'virtio-blk',
+  mac: null,
+};
+/** Another one. */
+export const otherDisk: BackendSpec = { ...disk, id: 'disk-44444444-4444-8444-8444-444444444444' as FunctionId };
+/** For an unplug that is not expected to need the host's consent, or to get it. */
+export const soon = { deadlineMs: 100, force: false } as const;
+const noMac = '00:00:00:00:00:00';
+/** Two VFs that the host made, and the links of their representors. */
+export const vfs = [0, 1].map((vfnum) => ({ vfnum, netdev: `pf0vf${vfnum}`, mac: noMac }));
+/** The links of a card with these VFs. */
+export const vfLinks = {
+  p0: { alias: '', up: true },
+  pf0vf0: { alias: '', up: true },
+  pf0vf1: { alias: '', up: false },
+};
 
 /** A pretended BlueField with its programs and its SNAP, in a folder of its own. */
 export interface BluefieldLab {
