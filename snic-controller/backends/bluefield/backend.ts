@@ -32,7 +32,7 @@ const programs: BluefieldPrograms = {
  */
 export function createBluefieldBackend(options: BluefieldBackendOptions): Backend {
   const { clock, log = silentLog, network, snapSocket, vfs, hotplugPorts, mstDevice = null } = options;
-  const { commandTimeoutMs = 10_000, hotplugTimeoutMs = 45_000, settleMs = 200, watchMs = 10_000 } = options;
+  const { commandTimeoutMs = 10_000, hotplugTimeoutMs = 45_000, settleMs = 200, watchMs = 15_000 } = options;
   const paths = { ...programs, ...options.programs };
   const program = (name: keyof BluefieldPrograms): Program => createProgram(paths[name], commandTimeoutMs);
   const locks = createKeyedLock();

@@ -57,6 +57,6 @@ export interface BluefieldBackendOptions {
   readonly hotplugTimeoutMs?: number;
   /** How often the card is asked again while something is awaited, in milliseconds; default 200. */
   readonly settleMs?: number;
-  /** How often the card is looked at while somebody watches, in milliseconds; default 10,000. It tells of nothing by itself. */
+  /** How often the card is looked at while somebody watches, in milliseconds; default 15,000. It tells of nothing by itself. */
   readonly watchMs?: number;
 }
