@@ -115,7 +115,7 @@ async function keep(options: DemoOptions, layout: Layout, out: Screen): Promise<
     else await playShow(stage);
     await writeDemo(layout, programs);
     out.heading('Try next');
-    for (const line of nextSteps(layout, programs, stateFlag(options))) out.line(line);
+    for (const line of nextSteps(layout, programs, stateFlag(options), await rest.instances())) out.line(line);
   }, 'on failure');
 }
 

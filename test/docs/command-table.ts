@@ -28,6 +28,7 @@ const nothing = (): Promise<undefined> => Promise.resolve(undefined);
 /** The table: the rule with the most words that match decides; a command that none matches fails the test. Extend it here. */
 export const COMMAND_TABLE: readonly CommandRule[] = [
   { words: ['git', 'clone'], how: 'the reader has the address', check: nothing },
+  { words: ['sleep'], how: 'waits', check: nothing },
   { words: ['cd'], how: 'where the reader has the clone', check: nothing },
   { words: ['kill'], how: 'a process of the reader; the crash suite does it', check: nothing },
   { words: ['npm', 'ci'], how: 'the set-up runs it', check: nothing },

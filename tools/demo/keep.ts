@@ -1,5 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Instance } from '../../schemas/generated/instance.ts';
 import { followOperation, isOver } from './follow.ts';
 import { type Layout, NODE, writePrivately } from './layout.ts';
 import type { RestNode } from './node-client.ts';
@@ -83,7 +84,12 @@ export async function showResumed(
 }
 
 /** What to do with a kept demo. */
-export function nextSteps(layout: Layout, programs: Programs, state: string): readonly string[] {
+export function nextSteps(
+  layout: Layout,
+  programs: Programs,
+  state: string,
+  instances: readonly Instance[],
+): readonly string[] {
   const pid = programs.pids['soc-daemon'];
   const network = `--network subnet=${NODE.subnet}`;
   return [
@@ -92,6 +98,14 @@ export function nextSteps(layout: Layout, programs: Programs, state: string): re
     `  export DPUCTL_SOCKET=${quoted(layout.socket)}`,
     `  alias dpuctl=${quoted('node_modules/.bin/node soc-daemon/cli/main.ts')}`,
     '',
+    ...(instances.length === 0
+      ? []
+      : [
+          "The whole host is its instance's; take that away before you build another:",
+          '',
+          ...instances.map(({ name }) => `  dpuctl instance destroy ${name}`),
+          '',
+        ]),
     'Look around:',
     '',
     '  dpuctl node',

@@ -32,7 +32,7 @@ function box(column, row, lines, kind) {
 
 /** As much of a name as fits; the whole of it is the element's title. */
 function cut(text) {
-  return text.length > 30 ? `${text.slice(0, 29)}…` : text;
+  return text.length > 26 ? `${text.slice(0, 25)}…` : text;
 }
 
 function line(from, to, row, solid) {
