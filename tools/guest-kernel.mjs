@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import process from 'node:process';
 
 /** The modules that guests need, in the order in which they can be loaded (`modinfo -F depends`). */
 const MODULES = [
@@ -37,20 +38,28 @@ export function hasGuestKernel(cache) {
 }
 
 /**
- * Downloads the newest cloud kernel that apt knows (27 MB), takes from it what guests need and removes the rest. Nothing is installed. The
- * answer is undefined, or why it could not be done.
+ * Downloads the newest cloud kernel that apt knows (27 MB), takes from it what guests need and removes the rest. Nothing is installed. With package
+ * lists that are absent or old, root gets new ones. The answer is undefined, or why it could not be done.
  */
 export function fetchGuestKernel(cache) {
+  const problem = fetchOnce(cache);
+  if (problem === undefined || process.getuid?.() !== 0) return problem;
+  if (run('apt-get', ['update', '-q']).status !== 0) return problem;
+  return fetchOnce(cache);
+}
+
+function fetchOnce(cache) {
   mkdirSync(cache, { recursive: true });
   const scratch = mkdtempSync(join(cache, 'download-'));
   try {
     const name = kernelPackage();
-    if (name === undefined) return `apt knows no ${META_PACKAGE}: apt-get update, or another mirror`;
+    if (name === undefined) return `apt knows no ${META_PACKAGE}: as root, apt-get update; or another mirror`;
     // apt's own sandbox user may not be able to write here
     const got = run('apt-get', ['download', '-q', '-o', 'APT::Sandbox::User=root', name], scratch);
     const deb = readdirSync(scratch).find((file) => file.endsWith('.deb'));
-    if (got.status !== 0 || deb === undefined)
+    if (got.status !== 0 || deb === undefined) {
       return `apt-get download ${name} failed: ${got.stderr.trim().split('\n').pop()}`;
+    }
     if (run('dpkg-deb', ['-x', deb, 'package'], scratch).status !== 0) return `${deb} can't be unpacked`;
     collect(scratch, deb);
     rmSync(join(cache, 'amd64'), { recursive: true, force: true });

@@ -100,13 +100,14 @@ export async function openGuestConsole(path: string): Promise<GuestConsole> {
     expect: expectMatch,
     send: (typed) => void socket.write(typed),
     async login({ user = 'root', password, ms = BOOT_MS } = {}) {
-      await expectMatch(/\S+ login: $/, ms);
+      // other lines may follow a prompt at any time
+      await expectMatch(/\S+ login: /, ms);
       socket.write(`${user}\n`);
       if (password !== undefined) {
-        await expectMatch(/Password: $/, ms);
+        await expectMatch(/Password: /, ms);
         socket.write(`${password}\n`);
       }
-      await expectMatch(/[#$] $/, ms);
+      await expectMatch(/^\S*[#$] /m, ms);
       socket.write('stty -echo 2>/dev/null; PS1=; PS2=\n');
       await expectMatch('\n', ms);
     },
