@@ -6,7 +6,17 @@ import type { StoragePart } from '../description.ts';
 import { hostPaths } from '../host/machine.ts';
 import type { PartContext } from '../part.ts';
 import { runDir, socketPath } from '../paths.ts';
-import { endNamed, endProcess, livingProcess, readProcess, spawnDetached, waitForSocket } from '../process.ts';
+import {
+  endNamed,
+  endProcess,
+  isAlive,
+  livingProcess,
+  type ProcessRecord,
+  readProcess,
+  spawnDetached,
+  waitFor,
+  waitForSocket,
+} from '../process.ts';
 import type { FaceSettings } from './face.ts';
 
 const FACE = 'spdk-face';
@@ -24,7 +34,7 @@ export async function startStorage(
   const settings = settingsOf(context);
   const volumesDir = join(stateDir, 'storage/volumes');
   await mkdir(volumesDir, { recursive: true, mode: 0o700 });
-  let record = await livingProcess(stateDir, FACE);
+  let record = await lastingFace(stateDir);
   if (record === undefined) {
     // one whose face was killed a moment ago has the files still open
     await endProcess(await readProcess(stateDir, DAEMON));
@@ -55,6 +65,15 @@ export async function stopStorage(context: Pick<PartContext, 'stateDir'>): Promi
 export async function storageAlive(context: Pick<PartContext, 'stateDir'>): Promise<boolean> {
   const both = await Promise.all([FACE, DAEMON].map((name) => livingProcess(context.stateDir, name)));
   return both.every((each) => each !== undefined);
+}
+
+/** The face that runs. One whose storage daemon does not either starts it now, or ends because that has ended: it is waited for which. */
+async function lastingFace(stateDir: string): Promise<ProcessRecord | undefined> {
+  const face = await livingProcess(stateDir, FACE);
+  if (face === undefined) return undefined;
+  const settled = async () => !isAlive(face) || (await livingProcess(stateDir, DAEMON)) !== undefined;
+  await waitFor(settled, { what: 'the storage daemon of the SPDK face' });
+  return isAlive(face) ? face : undefined;
 }
 
 function settingsOf({ stateDir, front }: Pick<PartContext, 'stateDir' | 'front'>): FaceSettings {
