@@ -17,7 +17,7 @@ import { lvolStoreKeeper } from '../../drivers/storage/volumes/lvol-store.ts';
 import { openRecords } from '../../drivers/storage/volumes/records.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { exec } from '../../kit/exec.ts';
-import { type SpdkClient, vhost } from '../../packages/spdk-client/src/index.ts';
+import { lvol, type SpdkClient, vhost } from '../../packages/spdk-client/src/index.ts';
 import { useDisk } from '../support/disk-user.ts';
 import { havePrograms } from '../support/qemu-machine.ts';
 import { facePrograms, startTestStorage, type TestStorage } from '../support/spdk-face.ts';
@@ -202,6 +202,25 @@ describe.runIf(havePrograms('local volumes in an lvol store', facePrograms))('lo
     const volumes = openOwn();
     await volumes.ensureVolume({ id: foreignVolume, sizeBytes: mib });
     return { volumes, image: 'demo', foreignVolume, reopen: async () => openOwn(), close: async () => undefined };
+  });
+
+  it('writes an image once, and keeps no revision that no volume lies on', async () => {
+    const { open: openOwn } = makeVolumes();
+    const volumes = openOwn();
+    const images = async (): Promise<number> =>
+      (await spdk.call(lvol.list, { lvs_name: `store${stores}` })).filter(({ name }) => /^(img|draft)-/.test(name))
+        .length;
+    const id = (digit: number): VolumeId => asId<VolumeId>(`70000000-0000-4000-8000-00000000001${digit}`);
+    const spec = { image: 'demo', sizeBytes: 4 * mib, node, instance };
+    for (const digit of [1, 2]) await volumes.ensureVolumeFromImage({ ...spec, id: id(digit) });
+    expect(await images()).toBe(1);
+    await makeImages(directory);
+    await volumes.ensureVolumeFromImage({ ...spec, id: id(3) });
+    expect(await images()).toBe(2);
+    for (const digit of [1, 2, 3]) await volumes.deleteVolume(id(digit));
+    await makeImages(directory);
+    await volumes.ensureVolumeFromImage({ ...spec, id: id(4) });
+    expect(await images()).toBe(1);
   });
 
   it('has the content of the image, takes snapshots in use, and survives SPDK', async () => {

@@ -55,21 +55,34 @@ export function lvolBacking({ spdk, store, prepare, write }: LvolBackingOptions)
   /** The name of a snapshot that holds the image; it is written when it is not there, by one at a time. */
   let importing: Promise<unknown> = Promise.resolve();
   async function imported(image: ImageFile, signal?: AbortSignal): Promise<string> {
-    const key = createHash('sha256').update(`${image.id} ${image.revision}`).digest('hex').slice(0, 16);
-    const name = `img-${key}`;
+    const family = `img-${hash(image.id)}-`;
+    const name = `${family}${hash(image.revision)}`;
     const mine = importing.then(async () => {
       if (await findLvol(spdk, full(name))) return;
-      const draft = `draft-${key}`;
+      const draft = `draft-${hash(image.id)}`;
       await deleteLvolIfExists(spdk, full(draft));
       const size = Math.ceil(image.sizeBytes / mib);
       await spdk.call(lvol.create, { lvs_name: store, lvol_name: draft, size_in_mib: size, thin_provision: true });
       await write(full(draft), image, signal);
       await ensureSnapshot(spdk, { store, volume: draft, snapshot: name });
       await deleteLvolIfExists(spdk, full(draft));
+      await forgetOlder(family, name);
     });
     importing = mine.catch(() => undefined); // told to who asked
     await mine;
     return name;
+  }
+
+  /** Earlier revisions of an image go, but for those that several volumes lie on: SPDK refuses that. */
+  async function forgetOlder(family: string, current: string): Promise<void> {
+    const all = await spdk.call(lvol.list, { lvs_name: store });
+    for (const { name } of all.filter((each) => each.name.startsWith(family) && each.name !== current)) {
+      try {
+        await deleteLvolIfExists(spdk, full(name));
+      } catch (error) {
+        if (!(error instanceof RpcError)) throw error; // it stays until the next revision
+      }
+    }
   }
 
   async function clone(id: string, snapshot: string, sizeBytes: number): Promise<void> {
@@ -122,6 +135,10 @@ export function lvolBacking({ spdk, store, prepare, write }: LvolBackingOptions)
     grow: (id, sizeBytes, signal) => within(`growing volume ${id}`, signal, () => grow(id, sizeBytes)),
     connection: (id, sizeBytes) => ({ protocol: 'local', data: { lvol: full(volume(id)), size_bytes: sizeBytes } }),
   };
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
 /** Writes images by an NBD export of the target, by the name of a controller that is made for it: what the virtual DPU's target offers. */
