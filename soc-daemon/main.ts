@@ -2,8 +2,7 @@
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
-import { DpuError, toDpuError } from '../core/errors.ts';
+import { DpuError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { HostConsole } from '../core/ports/host-console.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -13,10 +12,9 @@ import { createBmDriver } from '../drivers/bm/driver.ts';
 import { systemClock } from '../kit/clock.ts';
 import { type LoadedConfig, loadConfig } from '../kit/config.ts';
 import { readCredential, readSecretFile } from '../kit/credentials.ts';
-import { createLog } from '../kit/log.ts';
 import { createMetrics } from '../kit/metrics.ts';
+import { runProgram } from '../kit/program.ts';
 import { systemRandom } from '../kit/random.ts';
-import { createNotifier } from '../kit/sd-notify.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
 import { consolePath } from './api/console-socket.ts';
@@ -31,12 +29,6 @@ import { addressRange, createSubnetService } from './service/subnets.ts';
 import { createConsoleLog } from './store/console-log.ts';
 import { loadStoreKey } from './store/key.ts';
 import { openStore } from './store/store.ts';
-
-const usage = `usage: soc-daemon --config FILE [--check-config]
-       soc-daemon --version`;
-
-/** Newest Node that the native parts were built for; better-sqlite3 crashes on older ones instead of refusing. */
-const leastNode = 24;
 
 /** How long a console's token is good before it is used, and how long the connection that it opened may last. */
 const consoleTokenMs = 60_000;
@@ -208,56 +200,10 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   };
 }
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      config: { type: 'string' },
-      'check-config': { type: 'boolean' },
-      version: { type: 'boolean' },
-      help: { type: 'boolean' },
-    },
-  });
-  if (values.version || values.help) {
-    console.log(values.version ? manifest.version : usage);
-    return 0;
-  }
-  if (values.config === undefined) {
-    console.error(usage);
-    return 2;
-  }
-  const config = loadConfig(values.config, checkSettings);
-  if (values['check-config']) {
-    console.log(`${config.file}: valid`);
-    for (const missing of missingSecrets(config)) console.error(`note: ${missing}`);
-    return 0;
-  }
-  const log = createLog(config.log.level, 'soc-daemon');
-  process.on('uncaughtException', (error) => {
-    log.error('the daemon ends on an inner error and goes on at its next start', { error });
-    process.exit(1);
-  });
-  const notifier = createNotifier(log);
-  const stopRequested = new Promise<string>((answer) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => answer(signal));
-  });
-  const running = await start(config, log);
-  notifier.ready();
-  const signal = await stopRequested;
-  log.info('daemon stops', { signal });
-  notifier.stopping();
-  await running.stop();
-  log.info('daemon has stopped; what was under way goes on at the next start');
-  return 0;
-}
-
-if (Number(process.versions.node.split('.')[0]) < leastNode) {
-  console.error(`soc-daemon needs Node ${leastNode} or later; this is ${process.version}`);
-  process.exit(1);
-}
-try {
-  process.exitCode = await main();
-} catch (thrown) {
-  const error = toDpuError(thrown, thrown instanceof Error ? thrown.message : 'starting failed');
-  console.error(`soc-daemon: ${error.message}`);
-  process.exit(1);
-}
+await runProgram({
+  name: 'soc-daemon',
+  version: manifest.version,
+  load: (file) => loadConfig(file, checkSettings),
+  notes: missingSecrets,
+  start,
+});
