@@ -11,6 +11,7 @@ import {
   vfLinks,
   vfs,
 } from '../support/bluefield-card.ts';
+import { until } from '../support/wait.ts';
 import { rejection } from './samples.ts';
 
 let card: BluefieldCard;
@@ -65,15 +66,15 @@ describe('a BlueField', () => {
     await card.reopen({ watchMs: 20 });
     card.lab.host({ on: true, slow: true });
     await card.backend.plug(nic, await card.make(nic));
-    const { promise, resolve } = Promise.withResolvers<void>();
+    let told = 0;
     const stop = card.backend.watch(() => {
-      card.backend.list().then(
-        (all) => all.some((each) => each.bdf !== null) && resolve(),
-        () => undefined, // it is closed
-      );
+      told += 1;
     });
+    await until('the first look', async () => told > 0);
+    await card.backend.list();
+    const before = told;
     card.lab.host({ slow: false });
-    await promise;
+    await until('the address is told of', async () => told > before);
     stop();
   });
 

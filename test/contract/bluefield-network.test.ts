@@ -104,10 +104,22 @@ describe('network functions of virtnet', () => {
     expect(await card.backend.list()).toEqual(full);
   });
 
+  it('are known by those whatever their representors are called', async () => {
+    const reservation = await card.make(nic);
+    card.lab.change((state) => ({
+      ...state,
+      net: state.net.map((each) => ({ ...each, rep: 'enP2s2r2' })),
+      links: { enP2s2r2: { alias: '', up: false } },
+    }));
+    expect((await card.backend.make(nic, reservation)).state).toMatchObject({ id: nic.id, representor: 'enP2s2r2' });
+    await card.backend.change(nic, reservation, { rateBitsPerSecond: 1000 });
+    expect(Object.values(card.lab.state().rates)).toEqual(['1000bit']);
+  });
+
   it('do not take an SF that somebody else has', async () => {
     const reservation = await card.backend.reserve(nic, []);
     const theirs = { ...nic, id: 'nic-other' as FunctionId, mac: '02:00:00:00:00:99' as Mac };
-    await card.backend.make(theirs, reservation);
+    await card.backend.plug(theirs, (await card.backend.make(theirs, reservation)).reservation);
     await rejection(card.backend.make(nic, reservation), 'conflict');
     await rejection(card.backend.plug(nic, reservation), 'conflict');
     await card.backend.unplug(nic, reservation, soon);

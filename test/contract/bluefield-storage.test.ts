@@ -10,6 +10,7 @@ import {
   vfLinks,
   vfs,
 } from '../support/bluefield-card.ts';
+import { until } from '../support/wait.ts';
 import { rejection } from './samples.ts';
 
 let card: BluefieldCard;
@@ -92,13 +93,15 @@ describe('storage functions of SNAP', () => {
     expect(countOf('virtio_blk_function_create')).toBe(2);
   });
 
-  it('are not taken from others: served, plugged, of another class, or more than we can have made', async () => {
+  it.each([
+    ['served', [{ ctrl: 'VblkCtrl7' }]],
+    ['plugged', [{ plugged: true, enumerated: true }]],
+    ['of another class', [{ emulation: 'NVME' as const }]],
+    ['more than we can have made', [{}, {}]],
+  ])('are not taken from others: %s', async (_what, theirs) => {
+    card.lab.host({ on: true });
     const reservation = await card.backend.reserve(disk, []);
-    card.lab.plantStorage('MT-SERVED', { ctrl: 'VblkCtrl7' });
-    card.lab.plantStorage('MT-PLUGGED', { ctrl: 'VblkCtrl8', plugged: true });
-    card.lab.plantStorage('MT-NVME', { emulation: 'NVME' });
-    card.lab.plantStorage('MT-NEW-1');
-    card.lab.plantStorage('MT-NEW-2');
+    for (const [index, each] of theirs.entries()) card.lab.plantStorage(`MT-THEIRS-${index}`, each);
     const before = card.lab.state().storage;
     const { reservation: made } = await card.backend.make(disk, reservation, undefined, []);
     expect(before.map((each) => each.vuid)).not.toContain(made.vuid);
@@ -107,6 +110,17 @@ describe('storage functions of SNAP', () => {
     );
     await card.backend.destroy(disk, made);
     expect(card.lab.state().storage).toEqual(before);
+  });
+
+  it('are not taken from one that is being made', async () => {
+    const [first = {}, second = {}] = await Promise.all(
+      [disk, otherDisk].map((each) => card.backend.reserve(each, [])),
+    );
+    card.lab.fault('virtio_blk_function_create', 'late');
+    const making = card.backend.make(disk, first, undefined, [second]);
+    await until('a function', async () => card.lab.state().storage.length === 1);
+    const { reservation } = await card.backend.make(otherDisk, second, undefined, [first]);
+    expect((await making).reservation.vuid).not.toBe(reservation.vuid);
   });
 
   it('are given back where only SNAP knows of them', async () => {

@@ -147,6 +147,7 @@ export async function startFakeSnap(folder: string, options: FakeSnapOptions): P
         if (fault === 'garbage') return { surprise: true };
         const answer = await perform(method, params as Params, signal);
         if (fault === 'hang-after') return never(signal);
+        if (fault === 'late') await new Promise((resolve) => setTimeout(resolve, 300));
         if (fault === 'fail-after') throw new JsonRpcError(-5, 'Input/output error');
         return answer;
       },

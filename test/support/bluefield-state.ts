@@ -26,11 +26,11 @@ export interface FakeStorage {
   readonly fixed: boolean;
 }
 
-/** How a call misbehaves, once. `after`: it does its work first. */
+/** How a call misbehaves, once. `after`: it does its work first. `late`: it does, and answers a while later (SNAP only). */
 export interface FakeFault {
   /** `virtnet list`, `devlink rate`, `nvme_function_create`. */
   readonly call: string;
-  readonly kind: 'garbage' | 'hang' | 'fail' | 'hang-after' | 'fail-after';
+  readonly kind: 'garbage' | 'hang' | 'fail' | 'hang-after' | 'fail-after' | 'late';
 }
 
 /** Everything about it. */
