@@ -127,10 +127,10 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     onFailure: fatal,
     hooks: timeCommits(metrics, clock),
   });
-  const peers = openPeers({ config, clock, random, log });
+  const peers = await openPeers({ config, clock, random, log });
   const { snic, storage, volumes, power } = peers;
   const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node });
-  const binder = peers.openNetwork(identity.uuid, store);
+  const binder = await peers.openNetwork(identity.uuid, store);
   const networks = createSubnetService(store, config.catalogue.subnets);
   const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, node: identity.uuid });
   const consoles = openConsoles({ source: peers.console, stateDir: config.state_dir, clock, random, log });

@@ -11,21 +11,17 @@ import type { SnicController } from '../core/ports/snic-controller.ts';
 import type { StorageTarget } from '../core/ports/storage-target.ts';
 import type { VolumeService } from '../core/ports/volume-service.ts';
 import type { NodeId } from '../core/units.ts';
-import { openOvsNetwork } from '../drivers/network/open.ts';
-import { checkHost, openBmcHost } from '../drivers/power/open.ts';
-import { sqliteWorldStore } from '../drivers/sim/sqlite-world-store.ts';
-import { createSimWorld, type SimWorld } from '../drivers/sim/world.ts';
-import { openSpdkStorage } from '../drivers/storage/open.ts';
+import { checkHost } from '../drivers/power/settings.ts';
+import type { SimWorld } from '../drivers/sim/world.ts';
 import type { LoadedConfig } from '../kit/config.ts';
 import { readCredential, readSecretFile } from '../kit/credentials.ts';
-import { createSnicClient } from '../snic-controller/client.ts';
 import { localSource } from './service/local-source.ts';
 
 /** All that the daemon drives. */
 export interface Peers {
   readonly snic: SnicController;
   /** The switch, for the node whose marks it shall carry; once. */
-  openNetwork(node: NodeId, store: NodeStore): NetworkBinder;
+  openNetwork(node: NodeId, store: NodeStore): Promise<NetworkBinder>;
   readonly storage: StorageTarget;
   readonly volumes: VolumeService;
   readonly power: PowerController;
@@ -47,7 +43,7 @@ export interface PeerContext {
   /** To be called when the peers are closed, the last one first. */
   onClose(close: () => void | Promise<void>): void;
   /** The simulated hardware, made when something asks for it first. */
-  sim(): SimWorld;
+  sim(): Promise<SimWorld>;
 }
 
 const groups = ['functions', 'network', 'storage', 'host'] as const;
@@ -63,11 +59,11 @@ export function checkPeers(config: LoadedConfig): void {
   }
 }
 
-/** Makes the driver of each peer, as the configuration says. Part of the composition root. */
-export function openPeers(parts: Pick<PeerContext, 'config' | 'clock' | 'random' | 'log'>): Peers {
+/** Makes the driver of each peer, as the configuration says, and loads no other. Part of the composition root. */
+export async function openPeers(parts: Pick<PeerContext, 'config' | 'clock' | 'random' | 'log'>): Promise<Peers> {
   const listeners = new Set<() => void>();
   const closers: (() => void | Promise<void>)[] = [];
-  let world: SimWorld | undefined;
+  let world: Promise<SimWorld> | undefined;
   const context: PeerContext = {
     ...parts,
     restarted: () => {
@@ -79,12 +75,12 @@ export function openPeers(parts: Pick<PeerContext, 'config' | 'clock' | 'random'
       return world;
     },
   };
-  const snic = openSnic(context);
+  const snic = await openSnic(context);
   return {
     snic,
     openNetwork: (node, store) => openNetwork(context, node, store),
-    ...openStorage(context, snic),
-    ...openHost(context),
+    ...(await openStorage(context, snic)),
+    ...(await openHost(context)),
     onPeerRestart(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
@@ -95,8 +91,12 @@ export function openPeers(parts: Pick<PeerContext, 'config' | 'clock' | 'random'
   };
 }
 
-function openSim(context: PeerContext): SimWorld {
+async function openSim(context: PeerContext): Promise<SimWorld> {
   const { config, clock, random } = context;
+  const [{ createSimWorld }, { sqliteWorldStore }] = await Promise.all([
+    import('../drivers/sim/world.ts'),
+    import('../drivers/sim/sqlite-world-store.ts'),
+  ]);
   const store = sqliteWorldStore(config.sim.world_file ?? resolve(config.state_dir, 'world.db'));
   const world = createSimWorld({ clock, random, store, options: config.sim });
   world.onPeerRestart(context.restarted);
@@ -104,12 +104,13 @@ function openSim(context: PeerContext): SimWorld {
   return world;
 }
 
-function openSnic(context: PeerContext): SnicController {
+async function openSnic(context: PeerContext): Promise<SnicController> {
   const { config, clock, restarted } = context;
   switch (config.functions.kind) {
     case 'sim':
-      return context.sim().snic;
+      return (await context.sim()).snic;
     case 'snic': {
+      const { createSnicClient } = await import('../snic-controller/client.ts');
       const client = createSnicClient({ path: config.functions.socket, clock, restarted });
       context.onClose(() => client.close());
       return client;
@@ -117,14 +118,15 @@ function openSnic(context: PeerContext): SnicController {
   }
 }
 
-function openNetwork(context: PeerContext, node: NodeId, store: NodeStore): NetworkBinder {
+async function openNetwork(context: PeerContext, node: NodeId, store: NodeStore): Promise<NetworkBinder> {
   const { config, clock, log, restarted } = context;
   switch (config.network.kind) {
     case 'sim':
-      return context.sim().network;
+      return (await context.sim()).network;
     case 'ovs': {
       const { network, catalogue } = config;
       const { subnets } = catalogue;
+      const { openOvsNetwork } = await import('../drivers/network/open.ts');
       const opened = openOvsNetwork({ network, subnets, node, source: localSource(store), clock, log, restarted });
       context.onClose(() => opened.close());
       return opened;
@@ -132,15 +134,19 @@ function openNetwork(context: PeerContext, node: NodeId, store: NodeStore): Netw
   }
 }
 
-function openStorage(context: PeerContext, snic: SnicController): { storage: StorageTarget; volumes: VolumeService } {
+async function openStorage(
+  context: PeerContext,
+  snic: SnicController,
+): Promise<{ storage: StorageTarget; volumes: VolumeService }> {
   const { storage } = context.config;
   switch (storage.kind) {
     case 'sim': {
-      const { storage: target, volumes } = context.sim();
+      const { storage: target, volumes } = await context.sim();
       return { storage: target, volumes };
     }
     case 'spdk': {
       const { clock, log, restarted } = context;
+      const { openSpdkStorage } = await import('../drivers/storage/open.ts');
       const opened = openSpdkStorage({ storage, snic, clock, log, restarted });
       context.onClose(() => opened.close());
       return { storage: opened.storage, volumes: opened.volumes };
@@ -148,12 +154,15 @@ function openStorage(context: PeerContext, snic: SnicController): { storage: Sto
   }
 }
 
-function openHost(context: PeerContext): { power: PowerController; console: HostConsole | null } {
+async function openHost(context: PeerContext): Promise<{ power: PowerController; console: HostConsole | null }> {
   const { config, clock, log } = context;
   switch (config.host.kind) {
-    case 'sim':
-      return { power: context.sim().power, console: context.sim().console };
+    case 'sim': {
+      const { power, console } = await context.sim();
+      return { power, console };
+    }
     case 'bmc': {
+      const { openBmcHost } = await import('../drivers/power/open.ts');
       const opened = openBmcHost({ host: config.host, password: bmcPassword(config), clock, log });
       context.onClose(() => opened.close());
       return opened;

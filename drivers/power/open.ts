@@ -5,17 +5,14 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { HostConsole } from '../../core/ports/host-console.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { PowerController } from '../../core/ports/power-controller.ts';
-import type { LoadedConfig } from '../../kit/config.ts';
 import { ipmiConsole } from './console.ts';
 import { createBmcPower } from './controller.ts';
 import { holdOff } from './hold-off.ts';
 import { ipmiProtocol } from './ipmi.ts';
 import type { BmcProtocol, PartialInventory } from './protocol.ts';
 import { redfishProtocol } from './redfish.ts';
+import { checkHost, type HostSettings } from './settings.ts';
 import { smbiosInventory } from './smbios.ts';
-
-/** The settings of the host's BMC. */
-export type HostSettings = LoadedConfig['host'];
 
 /** A host whose BMC is driven. */
 export interface BmcHost {
@@ -23,21 +20,6 @@ export interface BmcHost {
   /** null where the BMC has none that we speak. */
   readonly console: HostConsole | null;
   close(): Promise<void>;
-}
-
-/** Refuses what a schema can't. @throws DpuError `invalid`. */
-export function checkHost(host: HostSettings): void {
-  if (host.kind !== 'bmc') return;
-  if (!host.redfish && !host.ipmi) {
-    throw new DpuError('invalid', 'host.redfish or host.ipmi is needed with host.kind bmc', { field: 'host' });
-  }
-  if (host.username === undefined) {
-    throw new DpuError('invalid', 'host.username is needed with host.kind bmc', { field: 'host.username' });
-  }
-  const { fingerprint, ca_file: ca } = host.redfish ?? {};
-  if (fingerprint !== undefined && ca !== undefined) {
-    throw new DpuError('invalid', 'host.redfish takes fingerprint or ca_file', { field: 'host.redfish.ca_file' });
-  }
 }
 
 /** The host's BMC as the configuration describes it; nothing is sent yet. @throws DpuError `invalid`, `not_found`. */
