@@ -23,6 +23,12 @@ const HELP_OF_SCRIPT: Readonly<Record<string, string>> = {
 const DPUCTL = 'soc-daemon/cli/main.ts';
 const DAEMON = 'soc-daemon/main.ts';
 
+/** Programs whose options another file reads. */
+const OPTIONS_OF_FILE: Readonly<Record<string, string>> = {
+  [DAEMON]: 'kit/program.ts',
+  'snic-controller/main.ts': 'kit/program.ts',
+};
+
 const nothing = (): Promise<undefined> => Promise.resolve(undefined);
 
 /** The table: the rule with the most words that match decides; a command that none matches fails the test. Extend it here. */
@@ -38,7 +44,11 @@ export const COMMAND_TABLE: readonly CommandRule[] = [
   { words: ['.ci/run'], how: 'CI is this file', check: checkOwnFile('.ci/run') },
   { words: ['curl'], how: 'the route table must have the path', check: checkCurl },
   { words: ['node_modules/.bin/node'], how: 'as node', check: checkNodeFile },
-  { words: ['node'], how: 'the file must exist and parse; its options must be in its text', check: checkNodeFile },
+  {
+    words: ['node'],
+    how: 'the file must exist and parse; its options must be in its text, or in that of who reads them',
+    check: checkNodeFile,
+  },
   { words: ['dpuctl'], how: "dpuctl's own parser, with --help added", check: checkDpuctl },
   { words: ['soc-daemon', '--check-config'], how: 'runs on the example it names', check: checkConfig },
 ];
@@ -87,7 +97,7 @@ async function checkNodeFile(args: readonly string[]): Promise<string | undefine
   const parsed = await runNode('--check', [file]);
   if (parsed.status !== 0) return `${file} does not parse`;
   const flags = rest.filter((arg) => arg.startsWith('--'));
-  return missingFlag(flags, readFileSync(join(ROOT, file), 'utf8'), file);
+  return missingFlag(flags, readFileSync(join(ROOT, OPTIONS_OF_FILE[file] ?? file), 'utf8'), file);
 }
 
 async function checkCurl(args: readonly string[]): Promise<string | undefined> {
