@@ -59,6 +59,7 @@ export const transitions: Readonly<Record<OperationKind, Transition>> = {
   unpause: { ...unchanged, from: ['paused'], succeeded: 'active' },
   resize: { ...unchanged, from: ['active', 'stopped'] },
   create_snapshot: { ...unchanged, from: ['active', 'stopped', 'paused'] },
+  resize_volume: { ...unchanged, from: ['active', 'stopped', 'paused'] },
   reset_admin_password: { ...unchanged, from: ['active'] },
   set_interface_qos: { ...unchanged, from: ['active', 'stopped', 'paused'] },
   prepare_migration: { ...unchanged, from: ['active', 'stopped'], succeeded: 'migrating' },

@@ -77,6 +77,16 @@ export interface SnapshotInput {
   readonly name: string | null;
 }
 
+/** Input of `resize_volume`. */
+export interface ResizeInput {
+  readonly instance: InstanceId;
+  readonly volumeId: VolumeId;
+  readonly functionId: FunctionId;
+  readonly sizeBytes: number;
+  /** Whether the volume service is to grow it; otherwise it has that size already. */
+  readonly grow: boolean;
+}
+
 /** A function that goes with its instance, whole or half made. */
 export interface DoomedFunction {
   readonly functionId: FunctionId;

@@ -26,6 +26,7 @@ export type MutatingMethod =
   | 'attach_volume'
   | 'detach_volume'
   | 'create_snapshot'
+  | 'resize_volume'
   | 'reset_instance_admin_password'
   | 'set_interface_qos'
   | 'prepare_migration'

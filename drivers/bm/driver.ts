@@ -15,12 +15,14 @@ import {
   readDetachInput,
   readPowerInput,
   readQosInput,
+  readResizeInput,
   readSnapshotInput,
 } from './input.ts';
 import { rememberPower } from './known-power.ts';
 import type { BmParts } from './parts.ts';
 import { rebootPlan, startPlan, stopPlan } from './power-plans.ts';
 import { qosPlan } from './qos.ts';
+import { resizeVolumePlan } from './resize-volume.ts';
 import { snapshotPlan } from './snapshot.ts';
 
 /** What the bare-metal driver is made of. */
@@ -42,6 +44,7 @@ const plans: Partial<Record<OperationKind, Readonly<Record<number, PlanMaker>>>>
   detach_interface: { 1: (parts, input) => detachInterfacePlan(parts, readDetachInput(input)) },
   attach_volume: { 1: (parts, input) => attachVolumePlan(parts, readAttachVolumeInput(input)) },
   set_interface_qos: { 1: (parts, input) => qosPlan(parts, readQosInput(input)) },
+  resize_volume: { 1: (parts, input) => resizeVolumePlan(parts, readResizeInput(input)) },
   create_snapshot: { 1: (parts, input) => snapshotPlan(parts, readSnapshotInput(input)) },
   detach_volume: { 1: (parts, input) => detachVolumePlan(parts, readDetachInput(input)) },
 };

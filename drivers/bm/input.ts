@@ -13,6 +13,7 @@ import type {
   NicInput,
   PowerInput,
   QosInput,
+  ResizeInput,
   SnapshotInput,
 } from '../../core/operation/inputs.ts';
 import {
@@ -84,6 +85,18 @@ export function readSnapshotInput(input: JsonObject): SnapshotInput {
     volumeId: asId<VolumeId>(fields.text('volumeId')),
     snapshotId: fields.text('snapshotId'),
     name: fields.textOrNull('name'),
+  };
+}
+
+/** Input of `resize_volume`. */
+export function readResizeInput(input: JsonObject): ResizeInput {
+  const fields = fieldsOf(input, 'input');
+  return {
+    instance: asId<InstanceId>(fields.text('instance')),
+    volumeId: asId<VolumeId>(fields.text('volumeId')),
+    functionId: asId<FunctionId>(fields.text('functionId')),
+    sizeBytes: fields.count('sizeBytes'),
+    grow: fields.flag('grow'),
   };
 }
 

@@ -7,6 +7,7 @@ type Arguments = Readonly<Record<string, unknown>>;
 /** Argument -> the contract's name for it. */
 const aliases: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   create_snapshot: { volume: 'volume_id' },
+  resize_volume: { volume: 'volume_id' },
   detach_volume: { volume: 'volume_id' },
   set_interface_qos: { interface: 'port_id' },
   detach_interface: { interface: 'port_id' },

@@ -68,6 +68,7 @@ export interface InstanceTask {
     | 'unpause'
     | 'resize'
     | 'create_snapshot'
+    | 'resize_volume'
     | 'reset_admin_password'
     | 'set_interface_qos'
     | 'prepare_migration'

@@ -19,6 +19,7 @@ export interface Operation {
     | 'unpause'
     | 'resize'
     | 'create_snapshot'
+    | 'resize_volume'
     | 'reset_admin_password'
     | 'set_interface_qos'
     | 'prepare_migration'

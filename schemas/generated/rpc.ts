@@ -55,6 +55,7 @@ export interface RpcMethods {
   attach_volume: AttachVolume;
   detach_volume: DetachVolume;
   create_snapshot: CreateSnapshot;
+  resize_volume: ResizeVolume;
   get_instance_console: GetInstanceConsole;
   reset_instance_admin_password: ResetInstanceAdminPassword;
   set_interface_qos: SetInterfaceQos;
@@ -144,6 +145,7 @@ export interface InstanceTask {
     | 'unpause'
     | 'resize'
     | 'create_snapshot'
+    | 'resize_volume'
     | 'reset_admin_password'
     | 'set_interface_qos'
     | 'prepare_migration'
@@ -292,6 +294,7 @@ export interface Operation {
     | 'unpause'
     | 'resize'
     | 'create_snapshot'
+    | 'resize_volume'
     | 'reset_admin_password'
     | 'set_interface_qos'
     | 'prepare_migration'
@@ -604,6 +607,32 @@ export interface CreateSnapshotArgs {
   wait?: boolean;
 }
 export interface CreateSnapshotAnswer {
+  operation: Operation;
+}
+/**
+ * Grows a disk, in use or not; the host sees it.
+ */
+export interface ResizeVolume {
+  args: ResizeVolumeArgs;
+  answer: ResizeVolumeAnswer;
+}
+export interface ResizeVolumeArgs {
+  uuid: string;
+  /**
+   * An id that another service chose: a volume's, a port's.
+   */
+  volume_id: string;
+  /**
+   * its size afterwards; never less than now
+   */
+  size_bytes: number;
+  /**
+   * Names one request: sent again, it is answered with the first one's operation.
+   */
+  request_id?: string;
+  wait?: boolean;
+}
+export interface ResizeVolumeAnswer {
   operation: Operation;
 }
 /**

@@ -181,6 +181,7 @@ export const routes: readonly Route[] = [
   change('post', `${one}/volumes`, 'attach_volume'),
   change('delete', `${one}/volumes/{volume_id}`, 'detach_volume'),
   change('post', `${one}/snapshots`, 'create_snapshot'),
+  change('post', `${one}/volumes/{volume_id}/resize`, 'resize_volume'),
   {
     ...read(`${one}/console`, 'get_instance_console', answerOf('get_instance_console'), handlers.openConsole, {
       tag: 'instances',

@@ -239,6 +239,55 @@ export const commands: readonly Command[] = [
     help: 'the disk; read_only is possible too',
   }),
   detach('volume', 'volume-id'),
+  {
+    words: ['instance', 'snapshot'],
+    args: ['instance', 'volume-id'],
+    options: [{ name: 'name', value: 'NAME', help: 'what to call it' }, noWait],
+    help: 'takes a snapshot of a disk',
+    run: async (context) => {
+      const name = context.option('name');
+      const body = { volume_id: context.args[1], ...(name === undefined ? {} : { name }) };
+      return await change(context, 'POST', `${await instancePath(context)}/snapshots`, body);
+    },
+  },
+  {
+    words: ['instance', 'resize-volume'],
+    args: ['instance', 'volume-id', 'gib'],
+    options: [noWait],
+    help: 'grows a disk, in use or not',
+    run: async (context) => {
+      const [, volume = '', gib = ''] = context.args;
+      if (!/^\d{1,6}$/.test(gib)) throw usage('the size is a whole number of GiB');
+      const path = `${await instancePath(context)}/volumes/${encodeURIComponent(volume)}/resize`;
+      return await change(context, 'POST', path, { size_bytes: Number(gib) * 1024 ** 3 });
+    },
+  },
+  {
+    words: ['instance', 'limit'],
+    args: ['instance', 'port-id'],
+    options: [
+      { name: 'bps', value: 'N', help: 'bits per second; none or 0: no limit' },
+      { name: 'pps', value: 'N', help: 'packets per second; none or 0: no limit' },
+      {
+        name: 'direction',
+        value: 'WAY',
+        help: 'egress, ingress or both (default)',
+        choices: ['egress', 'ingress', 'both'],
+      },
+      noWait,
+    ],
+    help: 'limits a NIC; what is not named is not limited any more',
+    run: async (context) => {
+      const number = (name: string): number => {
+        const text = context.option(name) ?? '0';
+        if (!/^\d{1,15}$/.test(text)) throw usage(`--${name} must be a number`);
+        return Number(text);
+      };
+      const direction = context.option('direction') ?? 'both';
+      const path = `${await instancePath(context)}/interfaces/${encodeURIComponent(context.args[1] ?? '')}/qos`;
+      return await change(context, 'PUT', path, { bps: number('bps'), pps: number('pps'), direction });
+    },
+  },
   attach('interface', (context) => ({ network: networkEntry(needed(context, 'network')) }), {
     name: 'network',
     value: 'subnet=NAME[,mac=MAC]',

@@ -27,6 +27,7 @@ export const kindOfMethod = {
   attach_volume: 'attach_volume',
   detach_volume: 'detach_volume',
   create_snapshot: 'create_snapshot',
+  resize_volume: 'resize_volume',
   reset_instance_admin_password: 'reset_admin_password',
   set_interface_qos: 'set_interface_qos',
   prepare_migration: 'prepare_migration',
@@ -139,6 +140,8 @@ export async function resolveChange(
       return plain(detachInput(store, instance, 'volume', args.volume_id, 'volume_id'));
     case 'detach_interface':
       return plain(detachInput(store, instance, 'port', args.port_id, 'port_id'));
+    case 'resize_volume':
+      return plain(resizeInput(store, instance, args as unknown as Args<'resize_volume'>));
     case 'create_snapshot':
       return plain(snapshotInput(store, instance, args as unknown as Args<'create_snapshot'>, requestKey));
     case 'set_interface_qos':
@@ -175,6 +178,19 @@ function snapshotInput(
     snapshotId: requestedSnapshotId(instance, volumeId, requestKey),
     name: args.name ?? null,
   };
+}
+
+function resizeInput(store: NodeStore, instance: InstanceId, args: Args<'resize_volume'>): JsonObject {
+  const binding = store.bindings(instance).find((each) => each.kind === 'volume' && each.key === args.volume_id);
+  if (!binding) throw new DpuError('not_found', 'the instance has no such volume', { field: 'volume_id' });
+  if (args.size_bytes < (binding.sizeBytes ?? 0)) {
+    throw new DpuError('invalid', `the volume has ${binding.sizeBytes} bytes, and none shrinks`, {
+      field: 'size_bytes',
+    });
+  }
+  // one that came with its connection was grown by whoever gave that
+  const grow = binding.connectionSecret === null;
+  return { instance, volumeId: binding.key, functionId: binding.functionId, sizeBytes: args.size_bytes, grow };
 }
 
 function qosInput(store: NodeStore, instance: InstanceId, args: Args<'set_interface_qos'>): JsonObject {

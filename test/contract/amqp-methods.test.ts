@@ -152,6 +152,12 @@ describe.skipIf(!haveStock())('the platform RPC, with stock oslo.messaging as th
     },
     get_instance_console: () => unsupported('get_instance_console', { uuid, type: 'serial' }),
     reset_instance_admin_password: () => unsupported('reset_instance_admin_password', { uuid, new_password: 'x' }),
+    async resize_volume() {
+      const [boot] = (await instance()).volumes;
+      const size = 2 * (boot?.size_bytes ?? 0);
+      await changes('resize_volume', { uuid, volume_id: boot?.volume_id, size_bytes: size });
+      expect((await instance()).volumes[0]?.size_bytes).toBe(size);
+    },
     async set_interface_qos() {
       const [nic] = (await instance()).interfaces;
       await changes('set_interface_qos', { port_id: nic?.port_id, bps: 1_000_000, direction: 'both' });

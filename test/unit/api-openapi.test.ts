@@ -104,6 +104,7 @@ function exchanges(uuid: string, running: string, stuck: string): readonly Excha
     accepted(`${one}/volumes`, { volume: { volume_id: 'vol-2' } }),
     accepted(`${one}/volumes/{volume_id}`, undefined, 'DELETE', { uuid, volume_id: 'vol-1' }),
     accepted(`${one}/snapshots`, { volume_id: 'vol-1', name: 's' }),
+    accepted(`${one}/volumes/{volume_id}/resize`, { size_bytes: 2 ** 31 }, 'POST', { uuid, volume_id: 'vol-1' }),
     { method: 'POST', path: `${one}/console`, values: i, body: { type: 'serial' }, status: 200 },
     { method: 'POST', path: `${one}/console`, values: i, body: { type: 'vnc' }, status: 501 },
     { method: 'GET', path: `${one}/console/log`, values: i, status: 200 },

@@ -87,6 +87,23 @@ describe('node', () => {
     expect(checkWorld(world)).toEqual([]);
   });
 
+  it('grows a disk in use, goes on after a failure in the middle, and never shrinks one', async () => {
+    const { node, world } = await startNode();
+    const { instance } = await carryOut(node, 'build_and_run_instance', { ...request, volumes: [{ volume_id: 'v1' }] });
+    const grow = { uuid: instance, volume_id: 'v1', size_bytes: 2e9 };
+    world.faults.order({ port: 'storage', method: 'resized', kind: 'fail-once', code: 'unavailable' });
+    expect((await carryOut(node, 'resize_volume', grow)).state).toBe('succeeded');
+    const shown = () => node.service.getInstance(instance).volumes.find((each) => each.volume_id === 'v1')?.size_bytes;
+    expect(shown()).toBe(2e9);
+    expect((await world.volumes.getVolume('v1' as VolumeId)).sizeBytes).toBe(2e9);
+    expect((await world.storage.list()).find((each) => each.volumeId === 'v1')?.sizeBytes).toBe(2e9);
+    await expect(node.service.submit('resize_volume', { ...grow, size_bytes: 1e9 }, caller)).rejects.toMatchObject({
+      code: 'invalid',
+      field: 'size_bytes',
+    });
+    expect((await carryOut(node, 'resize_volume', grow)).state).toBe('succeeded');
+  });
+
   it('takes a snapshot of a disk in use, and takes it back when that fails half-way', async () => {
     const { node, world } = await startNode();
     const { instance } = await carryOut(node, 'build_and_run_instance', { ...request, volumes: [{ volume_id: 'v1' }] });
