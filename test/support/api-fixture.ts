@@ -50,16 +50,21 @@ export async function startApi(
     readiness: () => fixture.readiness,
     ...options,
   });
+  const remove = (): void => rmSync(directory, { recursive: true, force: true });
+  const address = await api.listen().catch((error: unknown) => {
+    remove();
+    throw error;
+  });
   const fixture: ApiFixture = {
     service,
     api,
-    address: await api.listen(),
+    address,
     directory,
     readiness: { ready: true, reasons: [] },
     ask: (method, path, asked) => ask({ socketPath: fixture.address.socket, method, path }, asked),
     close: async () => {
       await api.close(0);
-      rmSync(directory, { recursive: true, force: true });
+      remove();
     },
   };
   return fixture;

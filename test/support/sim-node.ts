@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../core/ports/clock.ts';
@@ -123,6 +123,7 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
     async stop() {
       await daemon.stop();
       await store.close();
+      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
     },
   };
 }
