@@ -6,6 +6,9 @@ import { afterEach, expect, it, vi } from 'vitest';
 import { DpuError, type ErrorCode, errorTable } from '../../core/errors.ts';
 import { type ApiFixture, startApi } from '../support/api-fixture.ts';
 
+/** Long enough for a machine that has more to do. */
+const patient = { timeout: 15_000, interval: 20 };
+
 let fixture: ApiFixture;
 afterEach(() => fixture.close());
 
@@ -98,7 +101,7 @@ it('answers who waits for an end when it closes, and does not wait with them', a
   fixture.service.endAtOnce = false;
   const { uuid } = fixture.service.addInstance();
   const waiting = fixture.ask('POST', `/v1/instances/${uuid}/actions/start?wait=true`);
-  await vi.waitFor(() => expect(fixture.service.submitted).toHaveLength(1));
+  await vi.waitFor(() => expect(fixture.service.submitted).toHaveLength(1), patient);
   await fixture.api.close(60_000);
   const answer = await waiting;
   expect(answer.status).toBe(202);

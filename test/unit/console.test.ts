@@ -18,6 +18,9 @@ import { createOneTimeTokens } from '../../soc-daemon/service/one-time-tokens.ts
 import { createConsoleLog } from '../../soc-daemon/store/console-log.ts';
 import { type ApiFixture, startApi } from '../support/api-fixture.ts';
 
+/** Long enough for a machine that has more to do. */
+const patient = { timeout: 15_000, interval: 20 };
+
 const first = asId<InstanceId>('11111111-1111-4111-8111-111111111111');
 const second = asId<InstanceId>('22222222-2222-4222-8222-222222222222');
 
@@ -51,7 +54,7 @@ function fakeBmc() {
       away = tries;
     },
     async says(text: string) {
-      await vi.waitFor(() => expect(sessions.at(-1)?.destroyed).toBe(false));
+      await vi.waitFor(() => expect(sessions.at(-1)?.destroyed).toBe(false), patient);
       sessions.at(-1)?.push(text);
     },
   };
@@ -96,7 +99,7 @@ describe('the hub', () => {
     const seatB = hub.join(first, b);
     expect([a.seen.writes, b.seen.writes]).toEqual([true, false]);
     await bmc.says('login: ');
-    await vi.waitFor(() => expect([a.seen.text, b.seen.text]).toEqual(['login: ', 'login: ']));
+    await vi.waitFor(() => expect([a.seen.text, b.seen.text]).toEqual(['login: ', 'login: ']), patient);
     expect(seatB?.type(Buffer.from('no'))).toBe(false);
     expect(seatA?.type(Buffer.from('root\r'))).toBe(true);
     seatB?.take();
@@ -115,7 +118,7 @@ describe('the hub', () => {
     hub.join(first, a);
     expect(hub.join(second, watcher())).toBeNull();
     await bmc.says('secret of the first');
-    await vi.waitFor(() => expect(a.seen.text).not.toBe(''));
+    await vi.waitFor(() => expect(a.seen.text).not.toBe(''), patient);
     hub.assign(second);
     expect(a.seen.ended).toBe(true);
     expect(bmc.sessions[0]?.destroyed).toBe(true);
@@ -132,11 +135,11 @@ describe('the hub', () => {
     const a = watcher();
     hub.join(first, a);
     await bmc.says('one');
-    await vi.waitFor(() => expect(a.seen.text).toBe('one'));
+    await vi.waitFor(() => expect(a.seen.text).toBe('one'), patient);
     bmc.sessions[0]?.push(null);
-    await vi.waitFor(() => expect(bmc.sessions).toHaveLength(2), { timeout: 5000 });
+    await vi.waitFor(() => expect(bmc.sessions).toHaveLength(2), patient);
     await bmc.says('two');
-    await vi.waitFor(() => expect(a.seen.text).toBe('onetwo'));
+    await vi.waitFor(() => expect(a.seen.text).toBe('onetwo'), patient);
   });
 });
 
@@ -192,7 +195,7 @@ describe('the WebSocket', () => {
 
   it('shows the past, then what comes, and takes input from the one who writes', async () => {
     await bmc.says('past ');
-    await vi.waitFor(async () => expect((await hub.history(first, 100)).toString()).toBe('past '));
+    await vi.waitFor(async () => expect((await hub.history(first, 100)).toString()).toBe('past '), patient);
     const socket = open(tokens.issue(first).token);
     let shown = '';
     const roles: unknown[] = [];
@@ -201,13 +204,13 @@ describe('the WebSocket', () => {
       else roles.push(JSON.parse(data.toString()));
     });
     await once(socket, 'open');
-    await vi.waitFor(() => expect(roles).toEqual([{ type: 'role', writes: true }]));
+    await vi.waitFor(() => expect(roles).toEqual([{ type: 'role', writes: true }]), patient);
     await bmc.says('now');
-    await vi.waitFor(() => expect(shown).toBe('past now'));
+    await vi.waitFor(() => expect(shown).toBe('past now'), patient);
     socket.send(Buffer.from('ls\r'));
     socket.send('{ no JSON');
     socket.send('null');
-    await vi.waitFor(() => expect(bmc.typed).toEqual(['ls\r']));
+    await vi.waitFor(() => expect(bmc.typed).toEqual(['ls\r']), patient);
     hub.assign(null);
     expect((await once(socket, 'close'))[0]).toBe(1001);
   });
@@ -263,14 +266,14 @@ describe('the WebSocket', () => {
         raw: (on) => raw.push(on),
       },
     });
-    await vi.waitFor(() => expect(raw).toEqual([true]));
+    await vi.waitFor(() => expect(raw).toEqual([true]), patient);
     await bmc.says('login: ');
-    await vi.waitFor(() => expect(shown).toBe('login: '));
+    await vi.waitFor(() => expect(shown).toBe('login: '), patient);
     type(Buffer.from('root\r'));
-    await vi.waitFor(() => expect(bmc.typed).toEqual(['root\r']));
+    await vi.waitFor(() => expect(bmc.typed).toEqual(['root\r']), patient);
     type(Buffer.from('x\u001dy'));
     expect(await running).toBe(0);
-    await vi.waitFor(() => expect(bmc.typed).toEqual(['root\r', 'x']));
+    await vi.waitFor(() => expect(bmc.typed).toEqual(['root\r', 'x']), patient);
     expect(raw).toEqual([true, false]);
   });
 });
