@@ -58,7 +58,7 @@ describe.runIf(haveNamespaces('traffic through Open vSwitch'))('traffic through 
       log: silentLog,
     });
   const reaches = (from: 0 | 1, to: string): Promise<boolean> =>
-    hosts[from].exec('ping', '-c', '1', '-W', '1', to).then(
+    hosts[from].exec('ping', '-c', '1', '-w', '3', to).then(
       () => true,
       () => false,
     );
@@ -145,9 +145,9 @@ describe.runIf(haveNamespaces('traffic through Open vSwitch'))('traffic through 
       await network.setRules(portOf(1), [
         { direction: 'ingress', protocol: 'tcp', ports: { first: 70, last: 90 }, remote: '10.9.0.0/24' },
       ]);
-      expect(await ask(hosts[0], 'probe', addresses[1], 80, 3000)).toEqual({ open: true });
+      expect(await ask(hosts[0], 'probe', addresses[1], 80, 10_000)).toEqual({ open: true });
       expect(await ask(hosts[0], 'probe', addresses[1], 8080, 700)).toEqual({ open: false });
-      expect(await ask(hosts[1], 'probe', addresses[0], 80, 3000)).toEqual({ open: true });
+      expect(await ask(hosts[1], 'probe', addresses[0], 80, 10_000)).toEqual({ open: true });
       expect(await reaches(0, addresses[1])).toBe(false);
       await network.setRules(portOf(1), [{ direction: 'ingress', protocol: 'icmp' }]);
       expect(await reaches(0, addresses[1])).toBe(true);
@@ -155,7 +155,7 @@ describe.runIf(haveNamespaces('traffic through Open vSwitch'))('traffic through 
       const tracked = await ovs.appctl('dpctl/dump-conntrack');
       expect(tracked).toMatch(/zone=3276[89]|zone=3277\d/);
       await network.setRules(portOf(1), null);
-      expect(await ask(hosts[0], 'probe', addresses[1], 8080, 3000)).toEqual({ open: true });
+      expect(await ask(hosts[0], 'probe', addresses[1], 8080, 10_000)).toEqual({ open: true });
     } finally {
       for (const each of servers) await each.end();
     }

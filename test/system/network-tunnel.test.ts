@@ -81,11 +81,11 @@ describe.runIf(haveNamespaces('tunnels of Open vSwitch'))('a tunnel between two 
     await two.network.tunnels.replace([{ ...tunnel, remote: one.underlay, local: two.underlay, key: 77 }]);
     const server = await startPeer(two.host, 'echo', 80);
     try {
-      expect(await ask(one.host, 'probe', two.address, 80, 5000)).toEqual({ open: true });
+      expect(await ask(one.host, 'probe', two.address, 80, 10_000)).toEqual({ open: true });
       await two.network.tunnels.replace([{ ...tunnel, remote: one.underlay, key: 78 }]);
       expect(await ask(one.host, 'probe', two.address, 80, 700)).toEqual({ open: false });
       await two.network.tunnels.replace([{ ...tunnel, remote: one.underlay, key: 77 }]);
-      expect(await ask(one.host, 'probe', two.address, 80, 5000)).toEqual({ open: true });
+      expect(await ask(one.host, 'probe', two.address, 80, 10_000)).toEqual({ open: true });
       await two.network.tunnels.remove(tunnel.name);
       await two.network.tunnels.remove(tunnel.name);
       expect(await ask(one.host, 'probe', two.address, 80, 700)).toEqual({ open: false });
