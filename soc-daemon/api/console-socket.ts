@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import type { RawData, WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { ConsoleDesk, ConsoleSeat } from '../../core/ports/host-console.ts';
 import type { Log } from '../../core/ports/log.ts';
@@ -40,27 +40,37 @@ const policy = 1008;
  * `{"type":"take"}` asks for it, and whoever wrote before goes on watching. The last of what the console showed comes first.
  */
 export function createConsoleSockets({ desk, clock, log, sessionMs }: ConsoleSocketOptions): ConsoleSockets {
-  const upgrades = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, perMessageDeflate: false });
+  let upgrades: WebSocketServer | undefined;
+
+  /** Loaded with the first console: most nodes have none open, and it is 3 MiB. */
+  async function load(): Promise<WebSocketServer> {
+    const { WebSocketServer: Upgrades } = await import('ws');
+    upgrades ??= new Upgrades({ noServer: true, maxPayload: maxMessageBytes, perMessageDeflate: false });
+    return upgrades;
+  }
 
   /** Whose console it is. @throws HttpError for who may not have it. */
   function admit({ url, headers }: IncomingMessage): InstanceId {
     const wanted = URL.parse(url ?? '', 'http://node');
     if (wanted?.pathname !== consolePath) throw new HttpError(404, 'not_found', 'there is no WebSocket here');
     if (!sameOrigin(headers)) throw new HttpError(403, 'denied', 'a page of another origin may not do this');
-    if (upgrades.clients.size >= maxSockets) throw new HttpError(429, 'busy', 'too many console connections');
+    if ((upgrades?.clients.size ?? 0) >= maxSockets) throw new HttpError(429, 'busy', 'too many console connections');
     const instance = desk.redeem(wanted.searchParams.get('token') ?? '');
     if (instance !== undefined) return instance;
     throw new HttpError(401, 'denied', 'the token is not known, too old, or was used before');
   }
 
-  function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  async function onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => {}); // it is gone already
     try {
+      const server = await load();
       const instance = admit(request);
-      upgrades.handleUpgrade(request, socket, head, (client) => void seat(client, instance));
+      server.handleUpgrade(request, socket, head, (client) => void seat(client, instance));
     } catch (error) {
-      if (!(error instanceof HttpError)) throw error;
-      socket.on('error', () => {}); // it is gone already
-      socket.end(rawProblem(error));
+      if (!(error instanceof HttpError)) log.error('a console cannot be opened', { error });
+      socket.end(
+        rawProblem(error instanceof HttpError ? error : new HttpError(500, 'internal', 'opening the console failed')),
+      );
     }
   }
 
@@ -100,13 +110,15 @@ export function createConsoleSockets({ desk, clock, log, sessionMs }: ConsoleSoc
   }
 
   return {
-    serve: (server) => void server.on('upgrade', onUpgrade),
+    serve: (server) => void server.on('upgrade', (...upgrade) => void onUpgrade(...upgrade)),
     close() {
-      for (const client of upgrades.clients) client.close(goingAway, 'the node stops');
+      const server = upgrades;
+      if (server === undefined) return;
+      for (const client of server.clients) client.close(goingAway, 'the node stops');
       clock.timer(closeMs, () => {
-        for (const client of upgrades.clients) client.terminate();
+        for (const client of server.clients) client.terminate();
       });
-      upgrades.close();
+      server.close();
     },
   };
 }
