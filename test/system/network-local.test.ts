@@ -128,6 +128,12 @@ describe.runIf(haveNamespaces('local networks on Open vSwitch'))('a local networ
     expect(await lease(1)).toMatchObject({ ip: addresses[1], hostname: 'web-2' });
   });
 
+  it('goes on to answer whom it answered before, also after it looked at everything again', async () => {
+    const first = await lease(0);
+    await local.ensure();
+    expect(await lease(0)).toEqual(first);
+  });
+
   it('says nothing to a MAC that no port has', async () => {
     await hosts[1].ip('link', 'set', 'eth0', 'address', '02:00:00:00:00:99');
     await expect(lease(1)).rejects.toThrow();

@@ -66,11 +66,12 @@ export async function ensureNamespace(
     (await ip([...at, 'link', 'show', port], signal)) && (await ip(['-n', netns, 'link', 'show', inner], signal));
   if (!whole) {
     await ip([...at, 'link', 'del', port], signal);
-    const cable = ['link', 'add', port, 'type', 'veth', 'peer', 'name', inner, 'netns', netns];
+    // its address comes with it and is never set again: the kernel then forgets all neighbours, permanent ones too
+    const cable = ['link', 'add', port, 'type', 'veth', 'peer', 'name', inner, 'address', mac, 'netns', netns];
     await must('ip', [...at, ...cable], signal);
   }
   await must('ip', ['-n', netns, 'link', 'set', 'lo', 'up'], signal);
-  await must('ip', ['-n', netns, 'link', 'set', inner, 'address', mac, 'up'], signal);
+  await must('ip', ['-n', netns, 'link', 'set', inner, 'up'], signal);
   await must('ip', ['-n', netns, 'addr', 'replace', `${metadataAddress}/32`, 'dev', inner], signal);
   await must('ip', ['-n', netns, 'route', 'replace', 'default', 'dev', inner, 'src', metadataAddress], signal);
   // a switch in userspace does not complete checksums
