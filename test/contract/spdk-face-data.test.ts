@@ -22,9 +22,9 @@ import {
   type SpdkClient,
   vhost,
 } from '../../packages/spdk-client/src/index.ts';
+import { freePort } from '../../tools/free-port.ts';
 import {
   type DiskClient,
-  freePort,
   haveStorageDaemon,
   openDisk,
   startTestFace,

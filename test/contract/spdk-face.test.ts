@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Exchange, exchanges, rawExchanges } from '../../packages/spdk-client/test/recordings.ts';
+import { freePort } from '../../tools/free-port.ts';
 import {
   type DiskClient,
-  freePort,
   haveStorageDaemon,
   openDisk,
   startTestFace,

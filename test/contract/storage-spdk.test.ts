@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { mkdir, open, symlink, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { diskFunctionId } from '../../core/derived-ids.ts';
@@ -12,20 +10,11 @@ import { noteName } from '../../drivers/storage/note.ts';
 import { createSpdkStorageTarget, type SpdkStorageTarget } from '../../drivers/storage/spdk-storage-target.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { aio, bdev, lvol, malloc, nvme, nvmf, type SpdkClient, vhost } from '../../packages/spdk-client/src/index.ts';
+import { freePort } from '../../tools/free-port.ts';
 import { type DiskUser, useDisk } from '../support/disk-user.ts';
 import { havePrograms } from '../support/qemu-machine.ts';
 import { facePrograms, startTestStorage, type TestStorage } from '../support/spdk-face.ts';
 import { instance, markOf, otherInstance, rejection } from './samples.ts';
-
-/** A TCP port that nobody listens at. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 const volume = asId<VolumeId>('70000000-0000-4000-8000-000000000001');
 const other = asId<VolumeId>('70000000-0000-4000-8000-000000000002');

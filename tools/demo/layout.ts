@@ -1,14 +1,13 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import type { SocDaemonConfig } from '../../schemas/generated/config.ts';
+import { freePort } from '../free-port.ts';
 import { DemoError } from './demo-error.ts';
 
 /** The part of the daemon's configuration that leads to its hardware. */
@@ -144,16 +143,6 @@ function tcpOf({ tls }: Layout) {
     key_file: at('key.pem'),
     token_file: at('token'),
   };
-}
-
-/** A port of 127.0.0.1 that nobody has now: it stays the demo's over restarts of the daemon. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Makes what the dashboard's listener needs, once: a port, a certificate of its own, and a token. */

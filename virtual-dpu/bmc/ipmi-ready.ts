@@ -1,4 +1,6 @@
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 
 /** Get Channel Authentication Capabilities outside of a session (IPMI 2.0 22.13): what every BMC answers to anybody. */
 const QUESTION = Buffer.from([
@@ -25,11 +27,23 @@ export async function ipmiAnswers(port: number, timeoutMs: number): Promise<bool
   }
 }
 
-/** A UDP port that was free a moment ago. */
+/**
+ * A UDP port that was free a moment ago: below those that the kernel gives to whoever asks for any (ip_local_port_range), so that none of these has it
+ * before ipmi_sim does, or while that is started again.
+ */
 export async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4');
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(15_000, 32_000);
+    const socket = createSocket('udp4');
+    try {
+      const bound = once(socket, 'listening');
+      socket.bind(port, '127.0.0.1');
+      await bound;
+      return port;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    } finally {
+      socket.close();
+    }
+  }
 }

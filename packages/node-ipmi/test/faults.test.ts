@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freeUdpPort } from '../../../tools/free-port.ts';
 import { chassisControl, getChassisStatus, getDeviceId, type IpmiClient } from '../src/index.ts';
 import { type BmcPeer, type PeerOutput, standardAnswer, startBmcPeer } from './bmc-peer.ts';
-import { freeUdpPort } from './ipmi-sim.ts';
 
 let peer: BmcPeer;
 let client: IpmiClient;

@@ -1,11 +1,11 @@
 import { execFile, spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { freeUdpPort } from '../../../tools/free-port.ts';
 import { createIpmiClient, type IpmiClientOptions } from '../src/index.ts';
 import { compactSdr, fullSdr, testFru } from './sdr-images.ts';
 
@@ -21,15 +21,6 @@ export function havePeers(): boolean {
   }
   if (missing.length > 0) process.stderr.write(`node-ipmi: tests SKIPPED, not installed: ${missing.join(', ')}\n`);
   return missing.length === 0;
-}
-
-/** A UDP port that was free a moment ago. */
-export async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4');
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(resolve));
-  return port;
 }
 
 /** The tests' users: name -> password. */

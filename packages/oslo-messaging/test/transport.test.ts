@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startRabbit, type TestRabbit } from '../../../test/support/rabbitmq.ts';
-import { freePort } from '../../../tools/rabbitmq.ts';
+import { freePort } from '../../../tools/free-port.ts';
 import { backoffDelay } from '../src/backoff.ts';
 import {
   ClosedError,
