@@ -1,0 +1,58 @@
+/** Every process of a node is killed at every step of build, hot-plug and destroy: a seeded slice, or all of it with SWEEP_ALL=1. */
+import { writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { seededRandom } from '../support/seeded-random.ts';
+import { allCells, type Cell, createSweep, type Outcome, sweepTable } from '../support/sweep.ts';
+import { canHaveVirtualNodes, startVirtualNode, type VirtualNode } from '../support/virtual-node.ts';
+
+const { SWEEP_ALL, SWEEP_SEED = '1', SWEEP_CASE, SWEEP_TABLE, SWEEP_SECONDS } = process.env;
+const SLICE = 8;
+
+const nameOf = ({ kind, step, victim }: Cell): string => `${kind}!${step}@${victim}`;
+
+/** `SWEEP_CASE=attach_volume!disk:plug later@spdk-face` takes one cell; several are parted by commas. */
+function chosen(): readonly Cell[] {
+  const all = allCells();
+  if (SWEEP_CASE !== undefined) return all.filter((cell) => SWEEP_CASE.split(',').includes(nameOf(cell)));
+  const random = seededRandom(`sweep ${SWEEP_SEED}`);
+  const drawn = all.map((cell) => ({ cell, at: random.unit() })).sort((a, b) => a.at - b.at);
+  const order = drawn.map(({ cell }) => cell);
+  if (SWEEP_ALL === '1') return SWEEP_SECONDS === undefined ? all : order;
+  const kept = order.slice(0, SLICE);
+  return all.filter((cell) => kept.includes(cell));
+}
+
+describe.runIf(canHaveVirtualNodes('the crash sweep'))('a node whose processes are killed', () => {
+  const results = new Map<Cell, Outcome>();
+  const end = performance.now() + Number(SWEEP_SECONDS ?? Number.POSITIVE_INFINITY) * 1000;
+  let node: VirtualNode;
+  let sweep: ReturnType<typeof createSweep>;
+  let whole = true;
+
+  beforeAll(async () => {
+    node = await startVirtualNode();
+    sweep = createSweep(node);
+  }, 240_000);
+  afterAll(async () => {
+    if (SWEEP_TABLE !== undefined) writeFileSync(SWEEP_TABLE, `${sweepTable(results)}\n`);
+    await node?.close();
+  }, 60_000);
+
+  it.for(chosen().map((cell) => ({ name: nameOf(cell), cell })))(
+    '$name',
+    { timeout: 600_000 },
+    async ({ cell }, { skip }) => {
+      if (performance.now() > end) skip('its time is over');
+      if (!whole) {
+        await node.close();
+        node = await startVirtualNode();
+        sweep = createSweep(node);
+      }
+      whole = false;
+      const outcome = await sweep.run(cell);
+      whole = true;
+      results.set(cell, outcome);
+      expect(['succeeded', 'undone']).toContain(outcome);
+    },
+  );
+});
