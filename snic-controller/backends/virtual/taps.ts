@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { DpuError } from '../../../core/errors.ts';
 import type { FunctionType } from '../../../core/ports/snic-controller.ts';
 import type { FunctionId } from '../../../core/units.ts';
@@ -26,7 +27,9 @@ export interface Taps {
 
 const aliasPrefix = 'dpu:';
 
-/** Taps of a network namespace, by `ip` of iproute2. All reject with `unavailable`, `timeout`, `hardware`. */
+/**
+ * Taps of a network namespace, by `ip` of iproute2; those of our own are listed from sysfs, since a build lists them some thirty times and the
+ * start of a process would be most of its cost. All reject with `unavailable`, `timeout`, `hardware`. */
 export function createTaps(options: { readonly netns?: string | undefined; readonly timeoutMs: number }): Taps {
   const prefix = options.netns === undefined ? [] : ['-n', options.netns];
   const run = (args: readonly string[], signal?: AbortSignal) =>
@@ -37,8 +40,10 @@ export function createTaps(options: { readonly netns?: string | undefined; reado
     throw new DpuError('hardware', doing, { cause: new Error(`ip exited with ${code}: ${stderr.trim()}`) });
   };
   const list: Taps['list'] = async (signal) => {
-    const text = await must('taps could not be listed', ['-j', 'link', 'show'], signal);
-    return parseLinks(text).flatMap((link) => {
+    const links =
+      (options.netns === undefined ? linksHere() : null) ??
+      parseLinks(await must('taps could not be listed', ['-j', 'link', 'show'], signal));
+    return links.flatMap((link) => {
       const represented = representedBy(link.name);
       return represented ? [{ ...represented, name: link.name, id: ownerOf(link.alias), loose: link.loose }] : [];
     });
@@ -75,6 +80,38 @@ interface Link {
   readonly name: string;
   readonly alias: string | null;
   readonly loose: boolean;
+}
+
+const sysfs = '/sys/class/net';
+
+/** Our namespace's links with representors' names, without a process; null where `/sys` may show another namespace's (sysfs(5): that of its mount). */
+function linksHere(): readonly Link[] | null {
+  try {
+    const shown = new Set(readdirSync(sysfs));
+    const own = [...readFileSync('/proc/self/net/dev', 'utf8').matchAll(/^\s*([^\s:]+):/gm)].map(
+      (match) => match[1] ?? '',
+    );
+    if (own.some((name) => !shown.has(name))) return null;
+    if ([...shown].some((name) => representedBy(name) !== null && !own.includes(name))) return null;
+    return own
+      .filter((name) => representedBy(name) !== null)
+      .map((name) => {
+        const alias = readFileSync(`${sysfs}/${name}/ifalias`, 'utf8').trimEnd();
+        return { name, alias: alias === '' ? null : alias, loose: carrierOf(name) === '0' };
+      });
+  } catch {
+    return null; // one went away meanwhile: `ip` tells
+  }
+}
+
+/** `0`: up, and nobody holds the other end; null while the link is down, which the kernel answers with EINVAL. */
+function carrierOf(name: string): string | null {
+  try {
+    return readFileSync(`${sysfs}/${name}/carrier`, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EINVAL') return null;
+    throw error;
+  }
 }
 
 /** Reads `ip -j link`. @throws `hardware` when it is not that. */
