@@ -32,7 +32,7 @@ export interface RpcServerOptions {
   errorOf(error: unknown): RpcErrorObject;
   /** Of a request; default 1 MiB. */
   readonly maxBytes?: number;
-  /** Default 64. More wait to be accepted. */
+  /** Default 64. More are closed as they come. */
   readonly maxConnections?: number;
   /** Requests of one connection at once; more are not read until one ended. Default 64. */
   readonly maxInFlight?: number;

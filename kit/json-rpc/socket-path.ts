@@ -23,7 +23,8 @@ export async function requireFreeSocket(path: string): Promise<void> {
       probe.destroy();
       resolve(true);
     });
-    probe.on('error', () => resolve(false));
+    // a full backlog or missing rights do not mean that nobody listens
+    probe.on('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'));
   });
   if (answered) throw new DpuError('conflict', `another program listens on ${path}`, { field: 'socket' });
   rmSync(path, { force: true });

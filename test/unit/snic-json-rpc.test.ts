@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,6 +12,24 @@ import { createRpcClient, type RpcClient } from '../../kit/json-rpc/client.ts';
 import { createFramer } from '../../kit/json-rpc/framer.ts';
 import { createRpcServer, type RpcCall, type RpcServer } from '../../kit/json-rpc/server.ts';
 import { rejection } from '../contract/samples.ts';
+
+/** Listens on a socket, accepts nobody, and says so once its queue is full; until its input ends. */
+const hanging = `
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen(0)
+queued = []
+try:
+    while True:
+        each = socket.socket(socket.AF_UNIX)
+        each.setblocking(False)
+        each.connect(sys.argv[1])
+        queued.append(each)
+except BlockingIOError:
+    print('full', flush=True)
+sys.stdin.read()
+`;
 
 describe('framer', () => {
   it('cuts any documents anywhere', () => {
@@ -213,5 +233,18 @@ describe('server and client', () => {
     writeFileSync(file, '');
     await rejection(serve().listen({ path: file, mode: 0o600, gid: null }), 'conflict');
     await rejection(serve().listen({ path: join(folder, 'x'.repeat(200)), mode: 0o600, gid: null }), 'invalid');
+  });
+
+  it('takes no socket from a program that has no time to answer', async () => {
+    const busy = join(folder, 'busy.sock');
+    const hangs = spawn('/usr/bin/python3', ['-c', hanging, busy], { stdio: ['pipe', 'pipe', 'inherit'] });
+    try {
+      await once(hangs.stdout, 'data');
+      await rejection(serve().listen({ path: busy, mode: 0o600, gid: null }), 'conflict');
+      expect(statSync(busy).isSocket()).toBe(true);
+    } finally {
+      hangs.stdin.end();
+      await once(hangs, 'close');
+    }
   });
 });
