@@ -6,6 +6,7 @@ import { DpuError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { HostConsole } from '../core/ports/host-console.ts';
 import type { Log } from '../core/ports/log.ts';
+import type { NodeStore } from '../core/ports/node-store.ts';
 import type { Random } from '../core/ports/random.ts';
 import type { InstanceId } from '../core/units.ts';
 import { createBmDriver } from '../drivers/bm/driver.ts';
@@ -26,7 +27,7 @@ import { settleIdentity } from './service/identity.ts';
 import { measure, timeCommits } from './service/measure.ts';
 import { createOneTimeTokens } from './service/one-time-tokens.ts';
 import { addressRange, createSubnetService } from './service/subnets.ts';
-import { createConsoleLog } from './store/console-log.ts';
+import { createConsoleLog, eraseConsoleLogs } from './store/console-log.ts';
 import { loadStoreKey } from './store/key.ts';
 import { openStore } from './store/store.ts';
 
@@ -74,14 +75,17 @@ function missingSecrets(config: LoadedConfig): readonly string[] {
 /** The host's console, shared and logged, and the tokens that open it; null where the host has none. */
 function openConsoles(parts: {
   readonly source: HostConsole | null;
+  readonly store: Pick<NodeStore, 'liveInstances'>;
   readonly stateDir: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }) {
-  const { source, stateDir, clock, random, log } = parts;
-  if (source === null) return null;
+  const { source, store, stateDir, clock, random, log } = parts;
   const directory = resolve(stateDir, 'console');
+  const live = new Set<string>(store.liveInstances().map(({ id }) => id));
+  eraseConsoleLogs(directory, (id) => live.has(id));
+  if (source === null) return null;
   const logOf = (id: InstanceId) => createConsoleLog(directory, id, log);
   let address: ApiAddress | undefined;
   const tokens = createOneTimeTokens<InstanceId>(clock, random, { livesMs: consoleTokenMs, capacity: 1000 });
@@ -133,7 +137,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   const binder = await peers.openNetwork(identity.uuid, store);
   const networks = createSubnetService(store, config.catalogue.subnets);
   const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, node: identity.uuid });
-  const consoles = openConsoles({ source: peers.console, stateDir: config.state_dir, clock, random, log });
+  const consoles = openConsoles({ source: peers.console, store, stateDir: config.state_dir, clock, random, log });
   const daemon = createDaemon({
     consoles,
     store,

@@ -15,6 +15,8 @@ export interface ConsoleLog {
   append(bytes: Uint8Array): void;
   /** The last bytes, oldest first; at most as many as asked for. */
   read(bytes: number): Promise<Buffer>;
+  /** Holds no file open, until something is appended. */
+  close(): Promise<void>;
   /** Erases it. */
   remove(): Promise<void>;
 }

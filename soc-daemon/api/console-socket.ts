@@ -68,9 +68,8 @@ export function createConsoleSockets({ desk, clock, log, sessionMs }: ConsoleSoc
       server.handleUpgrade(request, socket, head, (client) => void seat(client, instance));
     } catch (error) {
       if (!(error instanceof HttpError)) log.error('a console cannot be opened', { error });
-      socket.end(
-        rawProblem(error instanceof HttpError ? error : new HttpError(500, 'internal', 'opening the console failed')),
-      );
+      const problem = error instanceof HttpError ? error : new HttpError(500, 'internal', 'opening the console failed');
+      socket.end(rawProblem(problem), () => socket.destroy()); // HTTP's deadlines no longer hold for it
     }
   }
 

@@ -81,7 +81,7 @@ function limited<Any extends Server>(server: Any): Any {
   server.maxHeadersCount = MAX_HEADERS;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
-    else socket.end(rawProblem(ofClient(error.code)));
+    else socket.end(rawProblem(ofClient(error.code)), () => socket.destroy());
   });
   return server;
 }

@@ -55,7 +55,7 @@ export function servePages(sessions: BrowserSessions, roleOf: (request: Request)
     response.setHeader('content-security-policy', policy);
     response.setHeader('referrer-policy', 'no-referrer');
     const code = new URL(request.originalUrl, 'http://node').searchParams.get('code');
-    if (request.path === '/' && code !== null) {
+    if (request.path === '/' && code !== null && request.method === 'GET') {
       const cookie = sessions.enter(code, request.headers);
       if (cookie !== null) {
         response.setHeader('set-cookie', cookie);

@@ -34,6 +34,8 @@ export function createConsoleHub(parts: ConsoleHubParts): ConsoleHub {
   const { clock, log } = parts;
   let owner: { readonly instance: InstanceId; readonly log: ConsoleLog; readonly ended: AbortController } | null = null;
   let stream: Duplex | null = null;
+  /** One object for each instance that had the host: what it still has to write comes before it is read or erased. */
+  const logs = new Map<InstanceId, ConsoleLog>();
   const seats = new Map<ConsoleWatcher, ConsoleSeat>();
   let writer: ConsoleWatcher | null = null;
 
@@ -82,12 +84,13 @@ export function createConsoleHub(parts: ConsoleHubParts): ConsoleHub {
     stream = opened;
     if (of.ended.signal.aborted) stop();
     await over.promise;
-    stream = null;
+    if (stream === opened) stream = null; // the next instance's may be open already
     of.ended.signal.removeEventListener('abort', stop);
   }
 
   function vacate(): void {
     owner?.ended.abort();
+    void owner?.log.close();
     owner = null;
     writer = null;
     const all = [...seats.keys()];
@@ -100,7 +103,9 @@ export function createConsoleHub(parts: ConsoleHubParts): ConsoleHub {
       if (owner?.instance === instance || (owner === null && instance === null)) return;
       vacate();
       if (instance === null) return;
-      owner = { instance, log: parts.logOf(instance), ended: new AbortController() };
+      const kept = logs.get(instance) ?? parts.logOf(instance);
+      logs.set(instance, kept);
+      owner = { instance, log: kept, ended: new AbortController() };
       void follow(owner);
     },
     join(instance, watcher) {
@@ -124,9 +129,12 @@ export function createConsoleHub(parts: ConsoleHubParts): ConsoleHub {
       else watcher.role(false);
       return seat;
     },
-    history: async (instance, bytes) =>
-      await (owner?.instance === instance ? owner.log : parts.logOf(instance)).read(bytes),
-    forget: async (instance) => await parts.logOf(instance).remove(),
+    history: async (instance, bytes) => await (logs.get(instance) ?? parts.logOf(instance)).read(bytes),
+    async forget(instance) {
+      const kept = logs.get(instance) ?? parts.logOf(instance);
+      logs.delete(instance);
+      await kept.remove();
+    },
     close: vacate,
   };
 }

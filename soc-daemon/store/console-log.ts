@@ -1,4 +1,4 @@
-import { createWriteStream, mkdirSync, statSync, type WriteStream } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, readdirSync, rmSync, statSync, type WriteStream } from 'node:fs';
 import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ConsoleLog } from '../../core/ports/host-console.ts';
@@ -59,6 +59,10 @@ export function createConsoleLog(directory: string, id: string, log: Log): Conso
       const all = Buffer.concat(parts);
       return all.subarray(Math.max(0, all.length - bytes));
     },
+    async close() {
+      turning = turning.then(close);
+      await turning;
+    },
     async remove() {
       turning = turning.then(close);
       await turning;
@@ -66,6 +70,15 @@ export function createConsoleLog(directory: string, id: string, log: Log): Conso
       await Promise.all([older, newer].map((file) => rm(file, { force: true })));
     },
   };
+}
+
+/** Erases the logs of instances that are not there any more: a daemon that is killed leaves them. */
+export function eraseConsoleLogs(directory: string, isThere: (id: string) => boolean): void {
+  if (!existsSync(directory)) return;
+  for (const name of readdirSync(directory)) {
+    const id = /^(.+)\.log(\.1)?$/.exec(name)?.[1];
+    if (id !== undefined && !isThere(id)) rmSync(join(directory, name), { force: true });
+  }
 }
 
 function sizeOf(file: string): number {

@@ -1,6 +1,7 @@
 /** The serial console: one session of the host, shared by many, logged, opened with a token that is good once. */
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
@@ -15,7 +16,7 @@ import { systemRandom } from '../../kit/random.ts';
 import { run } from '../../soc-daemon/cli/run.ts';
 import { type ConsoleHub, createConsoleHub } from '../../soc-daemon/service/console-hub.ts';
 import { createOneTimeTokens } from '../../soc-daemon/service/one-time-tokens.ts';
-import { createConsoleLog } from '../../soc-daemon/store/console-log.ts';
+import { createConsoleLog, eraseConsoleLogs } from '../../soc-daemon/store/console-log.ts';
 import { type ApiFixture, startApi } from '../support/api-fixture.ts';
 
 /** Long enough for a machine that has more to do. */
@@ -129,6 +130,65 @@ describe('the hub', () => {
     expect((await hub.history(first, 1000)).length).toBe(0);
   });
 
+  it('takes the input of the next instance though the session of the one before closes late', async () => {
+    const late: (() => void)[] = [];
+    const open = async (): Promise<Duplex> => {
+      const session = new Duplex({
+        read() {},
+        write: (bytes: Buffer, _encoding, done) => {
+          bmc.typed.push(bytes.toString());
+          done();
+        },
+        destroy: (_error, done) => void late.push(() => done(null)),
+      });
+      bmc.sessions.push(session);
+      return await Promise.resolve(session);
+    };
+    hub = createConsoleHub({
+      console: { open },
+      logOf: (id) => createConsoleLog(directory, id, silentLog),
+      clock: systemClock,
+      log: silentLog,
+    });
+    hub.assign(first);
+    await vi.waitFor(() => expect(bmc.sessions[0]?.listenerCount('data')).toBe(1), patient);
+    hub.assign(second);
+    const seat = hub.join(second, watcher());
+    await vi.waitFor(() => expect(bmc.sessions[1]?.listenerCount('data')).toBe(1), patient);
+    const closed = once(bmc.sessions[0] as Duplex, 'close');
+    late[0]?.();
+    await closed;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(seat?.type(Buffer.from('x'))).toBe(true);
+    hub.close();
+    for (const done of late) done();
+  });
+
+  it('holds no file of an instance that lost the host, and erases what was still to be written', async () => {
+    const held = (): number =>
+      readdirSync('/proc/self/fd').filter((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`).startsWith(directory);
+        } catch {
+          return false; // closed meanwhile
+        }
+      }).length;
+    hub.assign(first);
+    const a = watcher();
+    hub.join(first, a);
+    await bmc.says('one');
+    await vi.waitFor(() => expect(held()).toBe(1), patient);
+    hub.assign(null);
+    await vi.waitFor(() => expect(held()).toBe(0), patient);
+    hub.assign(first);
+    await vi.waitFor(() => expect(bmc.sessions[1]?.listenerCount('data')).toBe(1), patient);
+    bmc.sessions[1]?.emit('data', Buffer.from('two'));
+    hub.assign(null);
+    await hub.forget(first);
+    expect(readdirSync(directory)).toEqual([]);
+    expect(held()).toBe(0);
+  });
+
   it('opens the session again after the BMC ended it, and after it was away', async () => {
     bmc.awayFor(1);
     hub.assign(first);
@@ -155,6 +215,17 @@ it('keeps the last megabyte, over restarts, for its owner alone', async () => {
   expect(kept.length).toBeLessThanOrEqual(all.length);
   await log.remove();
   expect((await log.read(10)).length).toBe(0);
+});
+
+it('goes with its instance where the daemon was killed before it could erase it', async () => {
+  for (const id of [first, second]) {
+    const log = createConsoleLog(directory, id, silentLog);
+    log.append(Buffer.from('x'));
+    await log.close();
+  }
+  eraseConsoleLogs(directory, (id) => id === second);
+  expect(readdirSync(directory)).toEqual([`${second}.log`]);
+  eraseConsoleLogs(join(directory, 'none'), () => false);
 });
 
 it('takes a token once, and none that is too old', async () => {
@@ -226,6 +297,24 @@ describe('the WebSocket', () => {
     expect(await refusal(elsewhere)).toBe(404);
     socket.close();
     await once(socket, 'close');
+  });
+
+  it.each([
+    'GET /v1/console HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    'no HTTP\r\n\r\n',
+  ])('lets nobody keep a connection that was refused: %j', async (text) => {
+    const client = connect({ path: fixture.address.socket, allowHalfOpen: true });
+    let answer = '';
+    client.on('data', (bytes) => {
+      answer += bytes.toString();
+    });
+    client.write(text);
+    await once(client, 'end');
+    expect(answer).toMatch(/^HTTP\/1.1 40[01] /);
+    // the other side is gone, not half open: writing fails
+    const gone = once(client, 'error');
+    const writing = setInterval(() => client.write('x'), 10);
+    await gone.finally(() => clearInterval(writing));
   });
 
   it('ends a connection whose message is too large, and the others go on', async () => {
