@@ -11,6 +11,7 @@ import type { SnicController } from '../core/ports/snic-controller.ts';
 import type { StorageTarget } from '../core/ports/storage-target.ts';
 import type { VolumeService } from '../core/ports/volume-service.ts';
 import type { NodeId } from '../core/units.ts';
+import { checkNetwork } from '../drivers/network/settings.ts';
 import { checkHost } from '../drivers/power/settings.ts';
 import type { SimWorld } from '../drivers/sim/world.ts';
 import type { LoadedConfig } from '../kit/config.ts';
@@ -51,6 +52,7 @@ const groups = ['functions', 'network', 'storage', 'host'] as const;
 /** Refuses what a schema can't: a simulated part under a profile that has none. @throws DpuError `invalid`. */
 export function checkPeers(config: LoadedConfig): void {
   checkHost(config.host);
+  checkNetwork(config.network);
   for (const group of groups) {
     if (config.profile === 'sim' || config[group].kind !== 'sim') continue;
     throw new DpuError('invalid', `${group}.kind may not be sim with profile ${config.profile}`, {

@@ -27,9 +27,6 @@ const retryMs = 5_000;
 /** The switch as the configuration describes it, and what is kept up in it besides ports. @throws DpuError `invalid`. */
 export function openOvsNetwork(parts: OvsNetworkParts): OvsNetwork {
   const { network: settings, subnets, node, source, clock, log, restarted } = parts;
-  if (settings.local.enabled && settings.flows !== 'ours') {
-    throw new DpuError('invalid', 'local networks need flows: ours', { field: 'network.local.enabled' });
-  }
   const network = createOvsNetworkBinder({
     ovsdb: settings.ovsdb,
     ...(settings.tls ? { tls: readTls(settings.tls) } : {}),
