@@ -72,7 +72,7 @@ export interface VirtualNode {
   ready(): Promise<void>;
   /** SIGKILL. What is dead already is fine. */
   kill(victim: Victim): Promise<void>;
-  /** Starts all that is dead, and waits until the node answers over REST. */
+  /** Starts all that is dead, and waits until the node answers over REST and AMQP. */
   repair(): Promise<void>;
   /** What the daemon remembers is gone, all but its key and identity of the parts: only while it is dead. */
   forgetStore(): Promise<void>;
@@ -151,6 +151,7 @@ export async function startVirtualNode(): Promise<VirtualNode> {
       },
       READY_MS,
     );
+    if (client !== undefined) await reachable();
   }
 
   async function answers(): Promise<boolean> {
@@ -175,6 +176,22 @@ export async function startVirtualNode(): Promise<VirtualNode> {
     ).catch((error: unknown) => {
       throw new Error(`${String(error)}: ${JSON.stringify(why)}`);
     });
+  }
+
+  /** Waits until the node answers through the broker, which it finds again by itself. */
+  async function reachable(): Promise<void> {
+    await until(
+      'the node answers over AMQP',
+      async () => {
+        const asked = client?.call('report_node_status', {}, { mandatory: true, timeoutMs: 5000 });
+        identity = await asked?.then(
+          (status) => (status as NodeStatus).uuid,
+          () => undefined, // it may be ready before it has found its broker
+        );
+        return identity;
+      },
+      READY_MS,
+    );
   }
 
   const call = async <Answer>(method: string, args: Readonly<Record<string, unknown>> = {}): Promise<Answer> => {
@@ -247,18 +264,7 @@ export async function startVirtualNode(): Promise<VirtualNode> {
     transport = createTransport({ url: parts.rabbit.url, connectionName: 'test platform' });
     const { hostname: server, exchange } = NODE;
     client = createRpcClient({ transport, exchange, topic: 'compute', server });
-    await until(
-      'the node answers over AMQP',
-      async () => {
-        const asked = client?.call('report_node_status', {}, { mandatory: true, timeoutMs: 5000 });
-        identity = await asked?.then(
-          (status) => (status as NodeStatus).uuid,
-          () => undefined, // it may be ready before it has found its broker
-        );
-        return identity;
-      },
-      READY_MS,
-    );
+    await reachable();
     before = await traces();
   } catch (error) {
     const said = await daemonLog();
