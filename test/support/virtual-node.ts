@@ -13,6 +13,7 @@ import type { FunctionList } from '../../schemas/generated/rest.ts';
 import { type Client, createClient } from '../../soc-daemon/cli/client.ts';
 import { daemonNodeFlags } from '../../tools/daemon-flags.ts';
 import { type Layout, layoutOf, makeDirectories, NODE, writePrivately } from '../../tools/demo/layout.ts';
+import { startTime } from '../../tools/demo/processes.ts';
 import type { Screen } from '../../tools/demo/screen.ts';
 import type { Traces } from '../../tools/demo/traces.ts';
 import { endVirtual, ensureVirtual, type Hardware, localNetns } from '../../tools/demo/virtual.ts';
@@ -140,7 +141,7 @@ export async function startVirtualNode(): Promise<VirtualNode> {
 
   async function repair(): Promise<void> {
     if (parts.rabbit === undefined) parts.rabbit = await startRabbit();
-    else if (!alive(parts.rabbit.pid)) await parts.rabbit.restart();
+    else if (startTime(parts.rabbit.pid) === undefined) await parts.rabbit.restart();
     hardware = await ensureVirtual(layout, ROOT, silent);
     if (!daemonLives()) await startDaemon();
     await until(
@@ -343,12 +344,4 @@ async function writeConfig(layout: Layout, { config, dpu }: Hardware, transportU
       storage: { ...config.storage, volumes },
     }),
   );
-}
-
-function alive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false; // nobody has this pid
-  }
 }
