@@ -28,6 +28,8 @@ export interface ConsoleHub {
 
 const firstDelayMs = 500;
 const maxDelayMs = 30_000;
+/** Bytes that may be typed while the session is opened anew, or faster than the BMC takes them. */
+const maxWaiting = 4096;
 
 /** Makes the hub; it opens the console once an instance has the host. */
 export function createConsoleHub(parts: ConsoleHubParts): ConsoleHub {
@@ -37,6 +39,7 @@ export function createConsoleHub(parts: ConsoleHubParts): ConsoleHub {
   /** One object for each instance that had the host: what it still has to write comes before it is read or erased. */
   const logs = new Map<InstanceId, ConsoleLog>();
   const seats = new Map<ConsoleWatcher, ConsoleSeat>();
+  let waiting: Buffer = Buffer.alloc(0);
   let writer: ConsoleWatcher | null = null;
 
   function setWriter(next: ConsoleWatcher | null): void {
@@ -82,6 +85,8 @@ export function createConsoleHub(parts: ConsoleHubParts): ConsoleHub {
     opened.on('end', stop);
     opened.on('close', () => over.resolve());
     stream = opened;
+    if (waiting.length > 0) opened.write(waiting);
+    waiting = Buffer.alloc(0);
     if (of.ended.signal.aborted) stop();
     await over.promise;
     if (stream === opened) stream = null; // the next instance's may be open already
@@ -93,6 +98,7 @@ export function createConsoleHub(parts: ConsoleHubParts): ConsoleHub {
     void owner?.log.close();
     owner = null;
     writer = null;
+    waiting = Buffer.alloc(0);
     const all = [...seats.keys()];
     seats.clear();
     for (const watcher of all) watcher.end();
@@ -112,8 +118,10 @@ export function createConsoleHub(parts: ConsoleHubParts): ConsoleHub {
       if (owner?.instance !== instance) return null;
       const seat: ConsoleSeat = {
         type(bytes) {
-          if (writer !== watcher || stream === null || stream.writableNeedDrain) return false;
-          stream.write(bytes);
+          if (writer !== watcher || waiting.length + bytes.length > maxWaiting) return false;
+          if (stream === null || stream.destroyed) waiting = Buffer.concat([waiting, bytes]);
+          else if (stream.writableLength > maxWaiting) return false;
+          else stream.write(bytes);
           return true;
         },
         take: () => {

@@ -193,13 +193,16 @@ describe('the hub', () => {
     bmc.awayFor(1);
     hub.assign(first);
     const a = watcher();
-    hub.join(first, a);
+    const seat = hub.join(first, a);
     await bmc.says('one');
     await vi.waitFor(() => expect(a.seen.text).toBe('one'), patient);
     bmc.sessions[0]?.push(null);
+    await vi.waitFor(() => expect(bmc.sessions[0]?.destroyed).toBe(true));
+    expect(seat?.type(Buffer.from('typed meanwhile'))).toBe(true);
     await vi.waitFor(() => expect(bmc.sessions).toHaveLength(2), patient);
     await bmc.says('two');
     await vi.waitFor(() => expect(a.seen.text).toBe('onetwo'), patient);
+    expect(bmc.typed).toEqual(['typed meanwhile']);
   });
 });
 
