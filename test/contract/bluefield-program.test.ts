@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../kit/clock.ts';
 import { createSnicClient, type SnicClient } from '../../snic-controller/client.ts';
 import { type BluefieldLab, startBluefieldLab } from '../support/bluefield-card.ts';
@@ -142,6 +142,8 @@ describe('snic-controller on a BlueField', () => {
     await start();
     await rejection(snic.listFunctions(), 'unavailable');
     await lab.snap.start();
+    // it finds SNAP again at its next try; until then it says `unavailable`, which callers try again
+    await vi.waitFor(() => snic.listFunctions(), { timeout: 30_000, interval: 50 });
     expect((await snic.ensureFunction(diskSpec())).vuid).toBe(lab.state().storage[0]?.vuid);
     expect(lab.state().storage).toHaveLength(1);
   });
