@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { JsonObject } from '../../core/units.ts';
 import type { BackendSpec } from '../../snic-controller/backends/backend.ts';
 import {
@@ -191,7 +191,8 @@ describe('storage functions of SNAP', () => {
     await card.backend.plug(disk, reservation);
     await card.lab.snap.stop();
     await card.lab.snap.start();
-    expect((await card.backend.list())[0]).toMatchObject({ plugged: true, bdf: '0000:84:00.2' });
+    const found = await vi.waitFor(() => card.backend.list(), { timeout: 30_000, interval: 50 });
+    expect(found[0]).toMatchObject({ plugged: true, bdf: '0000:84:00.2' });
     expect((await card.backend.make(disk, reservation)).reservation).toEqual(reservation);
     await rejection(card.backend.unplug(disk, reservation, soon), 'unavailable');
     card.lab.serve(vuidOf(reservation), 'VblkCtrl1');
