@@ -1,5 +1,5 @@
 /** The whole daemon, all but its sockets, on a simulated world. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Args, MutatingMethod } from '../../core/ports/compute-service.ts';
 import type { VolumeId } from '../../core/units.ts';
 import { checkWorld } from '../../drivers/sim/invariants.ts';
@@ -126,10 +126,11 @@ describe('node', () => {
     await expect(
       node.service.submit('create_snapshot', { uuid: instance, volume_id: 'v2' }, caller),
     ).rejects.toMatchObject({ code: 'not_found', field: 'volume_id' });
-    world.faults.order({ port: 'volume', method: 'ensureSnapshot', kind: 'fail-once', code: 'hardware' });
-    expect(await carryOut(node, 'create_snapshot', { uuid: instance, volume_id: 'v1' })).toMatchObject({
-      state: 'failed',
-    });
+    world.faults.order({ port: 'volume', method: 'ensureSnapshot', kind: 'lost-answer', times: 1000 });
+    const pending = await node.service.submit('create_snapshot', { uuid: instance, volume_id: 'v1' }, caller);
+    await vi.waitFor(async () => expect(await world.volumes.listSnapshots('v1' as VolumeId)).toHaveLength(2));
+    await node.service.cancelOperation(pending.id, caller);
+    expect(await node.service.waitForEnd(pending.id)).toMatchObject({ state: 'cancelled' });
     expect(await world.volumes.listSnapshots('v1' as VolumeId)).toHaveLength(1);
     expect(node.service.getInstance(instance).state).toBe('active');
   });
