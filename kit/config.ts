@@ -10,6 +10,21 @@ type WithDefaults<Type, Optional extends string> = {
 };
 type Part<Key extends keyof SocDaemonConfig> = NonNullable<SocDaemonConfig[Key]>;
 type Subnet = NonNullable<Part<'catalogue'>['subnets']>[string];
+type OpenStack = NonNullable<Part<'platform'>['openstack']>;
+type OpenStackOptional =
+  | 'transport_url_file'
+  | 'password_file'
+  | 'application_credential'
+  | 'region'
+  | 'ca_file'
+  | 'volume_type'
+  | 'availability_zone';
+
+/** What the node needs of an OpenStack control plane, with its defaults filled in and its paths absolute. */
+export type OpenStackConfig = WithDefaults<Omit<OpenStack, 'console' | 'rpc'>, OpenStackOptional> & {
+  readonly console: WithDefaults<NonNullable<OpenStack['console']>, 'serial_url' | 'vnc_url'>;
+  readonly rpc: Required<NonNullable<OpenStack['rpc']>>;
+};
 
 /** The daemon's configuration with its defaults filled in and its paths absolute. */
 export interface LoadedConfig {
@@ -19,6 +34,11 @@ export interface LoadedConfig {
   readonly state_dir: string;
   readonly store: { readonly key_file?: string };
   readonly amqp: WithDefaults<Part<'amqp'>, 'transport_url_file'> | null;
+  readonly platform: {
+    readonly kind: NonNullable<Part<'platform'>['kind']>;
+    /** null: the file has no such group. */
+    readonly openstack: OpenStackConfig | null;
+  };
   readonly rest: WithDefaults<Part<'rest'>, 'tcp' | 'socket'> & { readonly socket: string };
   readonly operations: Required<Part<'operations'>>;
   readonly reports: Required<Part<'reports'>>;
@@ -62,7 +82,7 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
   const base = dirname(file);
   const absolute = (path: string): string => resolve(base, path);
   const state_dir = absolute(config.state_dir);
-  const { amqp, rest, store, sim, functions, network, storage, host } = config as Required<SocDaemonConfig>;
+  const { amqp, rest, store, sim, functions, network, storage, host, platform } = config as Required<SocDaemonConfig>;
   return {
     ...(config as Required<SocDaemonConfig>),
     file,
@@ -74,6 +94,10 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
           ...(amqp.transport_url_file === undefined ? {} : { transport_url_file: absolute(amqp.transport_url_file) }),
         }
       : null,
+    platform: {
+      kind: platform.kind,
+      openstack: platform.openstack ? resolveOpenStack(platform.openstack, config.node.hostname, absolute) : null,
+    },
     rest: {
       ...rest,
       socket: rest.socket === undefined ? resolve(state_dir, 'rest.sock') : absolute(rest.socket),
@@ -125,4 +149,25 @@ function resolvePaths(file: string, config: SocDaemonConfig): LoadedConfig {
       ...(sim.world_file === undefined ? {} : { world_file: absolute(sim.world_file) }),
     },
   } as LoadedConfig;
+}
+
+/** Nova's names of the node where the file has none, and absolute paths. */
+function resolveOpenStack(
+  openstack: OpenStack,
+  hostname: string,
+  absolute: (path: string) => string,
+): OpenStack & { readonly host: string; readonly hypervisor_hostname: string } {
+  const { transport_url_file, password_file, ca_file, application_credential: credential } = openstack;
+  const host = openstack.host ?? hostname;
+  return {
+    ...openstack,
+    host,
+    hypervisor_hostname: openstack.hypervisor_hostname ?? host,
+    ...(transport_url_file === undefined ? {} : { transport_url_file: absolute(transport_url_file) }),
+    ...(password_file === undefined ? {} : { password_file: absolute(password_file) }),
+    ...(ca_file === undefined ? {} : { ca_file: absolute(ca_file) }),
+    ...(credential?.secret_file === undefined
+      ? {}
+      : { application_credential: { ...credential, secret_file: absolute(credential.secret_file) } }),
+  };
 }

@@ -1,6 +1,11 @@
 /** Generated from schemas/config.json by `npm run schemas`. Do not edit. */
 
 /**
+ * An endpoint's address.
+ */
+export type Endpoint = string;
+
+/**
  * The daemon's configuration file (YAML). Defaults stand here and nowhere else.
  */
 export interface SocDaemonConfig {
@@ -86,6 +91,216 @@ export interface SocDaemonConfig {
      * A larger message is dropped.
      */
     max_body_bytes?: number;
+  };
+  /**
+   * Whose node this is.
+   */
+  platform?: {
+    /**
+     * `amqp`: the project's own RPC, as `amqp` says. `openstack`: the node is a nova-compute.
+     */
+    kind?: 'amqp' | 'openstack';
+    /**
+     * The control plane; with `kind: openstack`.
+     */
+    openstack?: {
+      /**
+       * Nova's release, which fixes the service version and the versions of objects.
+       */
+      release?: 'zed';
+      /**
+       * Nova's `host`, and the chassis' hostname in OVN. Default: `node.hostname`.
+       */
+      host?: string;
+      /**
+       * Name of the ComputeNode and of the resource provider. Default: as `host`.
+       */
+      hypervisor_hostname?: string;
+      /**
+       * A 0600 file with nova's transport_url. Default: the systemd credential `transport-url`.
+       */
+      transport_url_file?: string;
+      /**
+       * Keystone, with or without `/v3`.
+       */
+      auth_url: string;
+      /**
+       * The service user; needs the roles `service` and `admin`.
+       */
+      username?: string;
+      /**
+       * A 0600 file. Default: the systemd credential `openstack-password`.
+       */
+      password_file?: string;
+      /**
+       * Name of the user's domain.
+       */
+      user_domain?: string;
+      /**
+       * Name of the project of the service users.
+       */
+      project?: string;
+      /**
+       * Name of the project's domain.
+       */
+      project_domain?: string;
+      /**
+       * Instead of user, password and project.
+       */
+      application_credential?: {
+        /**
+         * Its id.
+         */
+        id: string;
+        /**
+         * A 0600 file. Default: the systemd credential `openstack-password`.
+         */
+        secret_file?: string;
+      };
+      /**
+       * Region of the endpoints. Default: the catalogue's only one.
+       */
+      region?: string;
+      /**
+       * Which endpoints of the catalogue are used.
+       */
+      interface?: 'public' | 'internal' | 'admin';
+      /**
+       * Instead of the catalogue's.
+       */
+      endpoints?: {
+        placement?: Endpoint;
+        network?: Endpoint;
+        volumev3?: Endpoint;
+        image?: Endpoint;
+      };
+      /**
+       * PEM: who signs the services' certificates. Default: the system's.
+       */
+      ca_file?: string;
+      /**
+       * How long a service has for one answer, in seconds; nova's `rpc_response_timeout`.
+       */
+      call_timeout_s?: number;
+      /**
+       * Heartbeat of the service record, in seconds.
+       */
+      report_interval_s?: number;
+      /**
+       * Resources and inventory are compared so often, in seconds.
+       */
+      resource_interval_s?: number;
+      /**
+       * How long Neutron has to say that a port is plugged before the host goes on, in seconds. 0: it is not waited for.
+       */
+      vif_plugging_timeout_s?: number;
+      /**
+       * A port that is not plugged in time fails the build.
+       */
+      vif_plugging_is_fatal?: boolean;
+      /**
+       * What a bare-metal node offers one of.
+       */
+      resource_class?: string;
+      /**
+       * Traits of the resource provider besides those that the node finds.
+       *
+       * @maxItems 100
+       *
+       * Items: A trait.
+       */
+      traits?: string[];
+      /**
+       * Memory of the host that VMs don't get, in MiB.
+       */
+      reserved_host_memory_mib?: number;
+      /**
+       * CPUs of the host that VMs don't get.
+       */
+      reserved_host_cpus?: number;
+      /**
+       * VCPUs offered for each CPU of a VM host.
+       */
+      cpu_allocation_ratio?: number;
+      /**
+       * Memory offered for what a VM host has.
+       */
+      ram_allocation_ratio?: number;
+      /**
+       * DISK_GB offered, in GiB; disks are volumes, so no disk of the host is asked.
+       */
+      disk_gib?: number;
+      /**
+       * Type of the volumes that are made from images. Default: Cinder's own.
+       */
+      volume_type?: string;
+      /**
+       * Zone of the volumes that are made. Default: Cinder's own.
+       */
+      availability_zone?: string;
+      /**
+       * What is sent to the topics `notifications` and `versioned_notifications`.
+       */
+      notifications?: 'none' | 'unversioned' | 'versioned' | 'both';
+      /**
+       * Consoles through nova's proxies.
+       */
+      console?: {
+        /**
+         * Where nova's proxies reach this node, and what is listened on.
+         */
+        address?: string;
+        /**
+         * Addresses that nova's proxies come from; nobody else is let in.
+         *
+         * @maxItems 64
+         *
+         * Items: An address.
+         */
+        proxies?: string[];
+        /**
+         * nova-serialproxy, as users reach it. Absent: no serial console.
+         */
+        serial_url?: string;
+        /**
+         * nova-novncproxy, as users reach it. Absent: no VNC console.
+         */
+        vnc_url?: string;
+      };
+      /**
+       * The broker's queues; must equal what nova's own services say.
+       */
+      rpc?: {
+        /**
+         * Nova's `amqp_durable_queues`.
+         */
+        durable_queues?: boolean;
+        /**
+         * Nova's `amqp_auto_delete`.
+         */
+        auto_delete?: boolean;
+        /**
+         * Nova's `rabbit_quorum_queue`.
+         */
+        quorum_queues?: boolean;
+        /**
+         * Nova's `rabbit_transient_queues_ttl`, in seconds.
+         */
+        transient_queues_ttl_s?: number;
+        /**
+         * AMQP heartbeat, in seconds.
+         */
+        heartbeat_s?: number;
+        /**
+         * Requests that are delivered and not yet acknowledged, at most.
+         */
+        prefetch?: number;
+        /**
+         * A larger message is dropped.
+         */
+        max_body_bytes?: number;
+      };
+    };
   };
   /**
    * The REST interface.

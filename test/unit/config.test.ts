@@ -48,6 +48,7 @@ describe('the configuration', () => {
       state_dir: join(folder, 'state'),
       store: {},
       amqp: null,
+      platform: { kind: 'amqp', openstack: null },
       rest: {
         socket: join(folder, 'state/rest.sock'),
         socket_mode: '0660',
@@ -109,6 +110,31 @@ describe('the configuration', () => {
   it('keeps the defaults of one file from another', () => {
     load(`${least}log: { level: debug }\n`);
     expect(load(least).log.level).toBe('info');
+  });
+
+  it('names the node of an OpenStack as the node, and reads its secrets from where the file lies', () => {
+    const group = (more: string): string =>
+      `${least}platform: { kind: openstack, openstack: { auth_url: "http://127.0.0.1:5000", ${more} } }\n`;
+    const secrets = 'transport_url_file: url, password_file: ../password, ca_file: /ca.pem';
+    const { kind, openstack } = load(group(secrets)).platform;
+    expect(kind).toBe('openstack');
+    expect(openstack).toMatchObject({
+      release: 'zed',
+      host: 'node-1',
+      hypervisor_hostname: 'node-1',
+      transport_url_file: join(folder, 'url'),
+      password_file: join(folder, '../password'),
+      ca_file: '/ca.pem',
+      username: 'nova',
+      project: 'service',
+      interface: 'internal',
+      report_interval_s: 10,
+      console: { address: '127.0.0.1', proxies: ['127.0.0.1'] },
+      rpc: { durable_queues: false, transient_queues_ttl_s: 1800 },
+    });
+    expect(load(group('host: h')).platform.openstack).toMatchObject({ host: 'h', hypervisor_hostname: 'h' });
+    expect(refusal(group('password: secret')).message).toContain('password');
+    expect(refusal(`${least}platform: { kind: openstack, openstack: {} }\n`).message).toContain('auth_url');
   });
 
   it('reads paths from where the file lies, and leaves absolute ones', () => {
