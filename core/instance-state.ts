@@ -27,7 +27,7 @@ interface Transition {
   readonly stuck: Target;
 }
 
-const settled = ['active', 'stopped', 'paused', 'suspended', 'error'] as const;
+const settled = ['active', 'stopped', 'paused', 'suspended', 'rescued', 'error'] as const;
 const unchanged = { during: 'same', succeeded: 'same', failed: 'same', cancelled: 'same', stuck: 'same' } as const;
 
 /** Operation -> where it may begin and where it leads. */
@@ -57,6 +57,11 @@ export const transitions: Readonly<Record<OperationKind, Transition>> = {
   detach_volume: { ...unchanged, from: ['active', 'stopped', 'paused'] },
   pause: { ...unchanged, from: ['active'], succeeded: 'paused' },
   unpause: { ...unchanged, from: ['paused'], succeeded: 'active' },
+  suspend: { ...unchanged, from: ['active'], succeeded: 'suspended' },
+  resume: { ...unchanged, from: ['suspended'], succeeded: 'active' },
+  rebuild: { ...unchanged, from: ['active', 'stopped', 'rescued', 'error'], succeeded: 'active', stuck: 'error' },
+  rescue: { ...unchanged, from: ['active', 'stopped'], succeeded: 'rescued' },
+  unrescue: { ...unchanged, from: ['rescued'], succeeded: 'active' },
   resize: { ...unchanged, from: ['active', 'stopped'] },
   create_snapshot: { ...unchanged, from: ['active', 'stopped', 'paused'] },
   resize_volume: { ...unchanged, from: ['active', 'stopped', 'paused'] },

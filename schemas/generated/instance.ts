@@ -7,7 +7,17 @@ export interface Instance {
    * What a scheduler needs.
    */
   status: 'up' | 'down' | 'error';
-  state: 'building' | 'active' | 'stopped' | 'paused' | 'suspended' | 'error' | 'deleting' | 'migrating' | 'deleted';
+  state:
+    | 'building'
+    | 'active'
+    | 'stopped'
+    | 'paused'
+    | 'suspended'
+    | 'rescued'
+    | 'error'
+    | 'deleting'
+    | 'migrating'
+    | 'deleted';
   task: InstanceTask | null;
   flavor: Flavor;
   interfaces: InstanceInterface[];
@@ -29,6 +39,11 @@ export interface InstanceTask {
     | 'detach_volume'
     | 'pause'
     | 'unpause'
+    | 'suspend'
+    | 'resume'
+    | 'rebuild'
+    | 'rescue'
+    | 'unrescue'
     | 'resize'
     | 'create_snapshot'
     | 'resize_volume'

@@ -218,6 +218,11 @@ export interface Operation {
     | 'detach_volume'
     | 'pause'
     | 'unpause'
+    | 'suspend'
+    | 'resume'
+    | 'rebuild'
+    | 'rescue'
+    | 'unrescue'
     | 'resize'
     | 'create_snapshot'
     | 'resize_volume'
@@ -286,7 +291,17 @@ export interface Instance {
    * What a scheduler needs.
    */
   status: 'up' | 'down' | 'error';
-  state: 'building' | 'active' | 'stopped' | 'paused' | 'suspended' | 'error' | 'deleting' | 'migrating' | 'deleted';
+  state:
+    | 'building'
+    | 'active'
+    | 'stopped'
+    | 'paused'
+    | 'suspended'
+    | 'rescued'
+    | 'error'
+    | 'deleting'
+    | 'migrating'
+    | 'deleted';
   task: InstanceTask | null;
   flavor: Flavor;
   interfaces: Interfaces;
@@ -308,6 +323,11 @@ export interface InstanceTask {
     | 'detach_volume'
     | 'pause'
     | 'unpause'
+    | 'suspend'
+    | 'resume'
+    | 'rebuild'
+    | 'rescue'
+    | 'unrescue'
     | 'resize'
     | 'create_snapshot'
     | 'resize_volume'

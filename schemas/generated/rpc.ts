@@ -49,7 +49,12 @@ export interface RpcMethods {
   reboot_instance: RebootInstance;
   pause_vm: PauseVm;
   unpause_vm: UnpauseVm;
+  suspend_instance: SuspendInstance;
+  resume_instance: ResumeInstance;
   resize_vm: ResizeVm;
+  rebuild_instance: RebuildInstance;
+  rescue_instance: RescueInstance;
+  unrescue_instance: UnrescueInstance;
   attach_interface: AttachInterface;
   detach_interface: DetachInterface;
   attach_volume: AttachVolume;
@@ -121,7 +126,17 @@ export interface Instance {
    * What a scheduler needs.
    */
   status: 'up' | 'down' | 'error';
-  state: 'building' | 'active' | 'stopped' | 'paused' | 'suspended' | 'error' | 'deleting' | 'migrating' | 'deleted';
+  state:
+    | 'building'
+    | 'active'
+    | 'stopped'
+    | 'paused'
+    | 'suspended'
+    | 'rescued'
+    | 'error'
+    | 'deleting'
+    | 'migrating'
+    | 'deleted';
   task: InstanceTask | null;
   flavor: Flavor;
   interfaces: InstanceInterface[];
@@ -143,6 +158,11 @@ export interface InstanceTask {
     | 'detach_volume'
     | 'pause'
     | 'unpause'
+    | 'suspend'
+    | 'resume'
+    | 'rebuild'
+    | 'rescue'
+    | 'unrescue'
     | 'resize'
     | 'create_snapshot'
     | 'resize_volume'
@@ -292,6 +312,11 @@ export interface Operation {
     | 'detach_volume'
     | 'pause'
     | 'unpause'
+    | 'suspend'
+    | 'resume'
+    | 'rebuild'
+    | 'rescue'
+    | 'unrescue'
     | 'resize'
     | 'create_snapshot'
     | 'resize_volume'
@@ -467,6 +492,42 @@ export interface UnpauseVmAnswer {
   operation: Operation;
 }
 /**
+ * VM only: its memory goes to the disk.
+ */
+export interface SuspendInstance {
+  args: SuspendInstanceArgs;
+  answer: SuspendInstanceAnswer;
+}
+export interface SuspendInstanceArgs {
+  uuid: string;
+  /**
+   * Names one request: sent again, it is answered with the first one's operation.
+   */
+  request_id?: string;
+  wait?: boolean;
+}
+export interface SuspendInstanceAnswer {
+  operation: Operation;
+}
+/**
+ * VM only: goes on where it was suspended.
+ */
+export interface ResumeInstance {
+  args: ResumeInstanceArgs;
+  answer: ResumeInstanceAnswer;
+}
+export interface ResumeInstanceArgs {
+  uuid: string;
+  /**
+   * Names one request: sent again, it is answered with the first one's operation.
+   */
+  request_id?: string;
+  wait?: boolean;
+}
+export interface ResumeInstanceAnswer {
+  operation: Operation;
+}
+/**
  * VM only.
  */
 export interface ResizeVm {
@@ -493,6 +554,78 @@ export interface ResizeVmArgs {
   wait?: boolean;
 }
 export interface ResizeVmAnswer {
+  operation: Operation;
+}
+/**
+ * Makes the boot disk anew from an image, its own unless told; ports and data disks stay.
+ */
+export interface RebuildInstance {
+  args: RebuildInstanceArgs;
+  answer: RebuildInstanceAnswer;
+}
+export interface RebuildInstanceArgs {
+  uuid: string;
+  image?: string;
+  /**
+   * cloud-init user data, or {admin_pass}.
+   */
+  userdata?:
+    | string
+    | {
+        admin_pass?: string;
+      };
+  /**
+   * @maxItems 64
+   */
+  ssh_keys?: string[];
+  metadata?: {
+    [k: string]: string;
+  };
+  /**
+   * Names one request: sent again, it is answered with the first one's operation.
+   */
+  request_id?: string;
+  wait?: boolean;
+}
+export interface RebuildInstanceAnswer {
+  operation: Operation;
+}
+/**
+ * Starts it from a rescue image; its boot disk is a data disk meanwhile.
+ */
+export interface RescueInstance {
+  args: RescueInstanceArgs;
+  answer: RescueInstanceAnswer;
+}
+export interface RescueInstanceArgs {
+  uuid: string;
+  image?: string;
+  admin_pass?: string;
+  /**
+   * Names one request: sent again, it is answered with the first one's operation.
+   */
+  request_id?: string;
+  wait?: boolean;
+}
+export interface RescueInstanceAnswer {
+  operation: Operation;
+}
+/**
+ * Starts it from its own boot disk again; the rescue disk goes.
+ */
+export interface UnrescueInstance {
+  args: UnrescueInstanceArgs;
+  answer: UnrescueInstanceAnswer;
+}
+export interface UnrescueInstanceArgs {
+  uuid: string;
+  /**
+   * Names one request: sent again, it is answered with the first one's operation.
+   */
+  request_id?: string;
+  wait?: boolean;
+}
+export interface UnrescueInstanceAnswer {
   operation: Operation;
 }
 /**
@@ -803,7 +936,17 @@ export interface ListInstances {
   answer: ListInstancesAnswer;
 }
 export interface ListInstancesArgs {
-  state?: 'building' | 'active' | 'stopped' | 'paused' | 'suspended' | 'error' | 'deleting' | 'migrating' | 'deleted';
+  state?:
+    | 'building'
+    | 'active'
+    | 'stopped'
+    | 'paused'
+    | 'suspended'
+    | 'rescued'
+    | 'error'
+    | 'deleting'
+    | 'migrating'
+    | 'deleted';
   limit?: number;
   cursor?: string;
 }

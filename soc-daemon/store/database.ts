@@ -1,6 +1,7 @@
 import type { DatabaseOptions } from '../../kit/sqlite.ts';
 import { initial } from './migrations/0001-initial.ts';
 import { qos } from './migrations/0002-qos.ts';
+import { rescued } from './migrations/0003-rescued.ts';
 
 /** `DPUC`, the store's mark in its file's header. */
 export const applicationId = 0x44505543;
@@ -15,12 +16,10 @@ const unsoundAtFirst = `SELECT 1 FROM instances WHERE NOT (json_valid(flavor) AN
   UNION ALL SELECT 1 FROM outbox WHERE NOT json_valid(args)`;
 
 /** By schema version: each has all that the one before it has. */
-const unsound = [
-  unsoundAtFirst,
-  `${unsoundAtFirst} UNION ALL SELECT 1 FROM bindings WHERE NOT json_valid(coalesce(qos, 'null'))`,
-];
+const unsoundWithQos = `${unsoundAtFirst} UNION ALL SELECT 1 FROM bindings WHERE NOT json_valid(coalesce(qos, 'null'))`;
+const unsound = [unsoundAtFirst, unsoundWithQos, unsoundWithQos];
 
 /** What the store's database is. */
 export function storeDatabase(file: string, durability: 'full' | 'off'): DatabaseOptions {
-  return { file, applicationId, migrations: [initial, qos], durability, unsound };
+  return { file, applicationId, migrations: [initial, qos, rescued], durability, unsound };
 }

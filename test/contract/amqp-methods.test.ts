@@ -144,6 +144,11 @@ describe.skipIf(!haveStock())('the platform RPC, with stock oslo.messaging as th
     },
     pause_vm: () => unsupported('pause_vm', { uuid }),
     unpause_vm: () => unsupported('unpause_vm', { uuid }),
+    suspend_instance: () => unsupported('suspend_instance', { uuid }),
+    resume_instance: () => unsupported('resume_instance', { uuid }),
+    rebuild_instance: () => unsupported('rebuild_instance', { uuid }),
+    rescue_instance: () => unsupported('rescue_instance', { uuid }),
+    unrescue_instance: () => unsupported('unrescue_instance', { uuid }),
     resize_vm: () => unsupported('resize_vm', { uuid, new_flavor: '8c16g' }),
     async create_snapshot() {
       const [boot] = (await instance()).volumes;

@@ -44,6 +44,11 @@ const kinds: Readonly<Partial<Record<MutatingMethod, Operation['kind']>>> = {
   build_and_run_instance: 'build',
   pause_vm: 'pause',
   unpause_vm: 'unpause',
+  suspend_instance: 'suspend',
+  resume_instance: 'resume',
+  rebuild_instance: 'rebuild',
+  rescue_instance: 'rescue',
+  unrescue_instance: 'unrescue',
   resize_vm: 'resize',
   reset_instance_admin_password: 'reset_admin_password',
 };
