@@ -1,7 +1,7 @@
 /**
  * Makes the machine ready for the commands of this repository: npm packages (with Node 24 among them) and Debian packages.
  * Plain JavaScript for the system's Node (20 or newer), without dependencies: it runs before there are any. What is
- * there already costs no network access. By hand: `node tools/setup.mjs [demo|test]`.
+ * there already costs no network access. By hand: `node tools/setup.mjs [demo|test|openstack|openstack-ceph]`.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -15,6 +15,9 @@ import { needsRestore } from './policy-rc.mjs';
 
 /** The repository's root. */
 export const ROOT = join(fileURLToPath(import.meta.url), '../..');
+
+/** The sets that may be asked for by hand; without a word the first two. */
+const COMMANDS = ['demo', 'test', 'openstack', 'openstack-ceph'];
 
 /** What stops the set-up; the message says what is missing and how to go on. */
 export class SetupError extends Error {}
@@ -153,8 +156,8 @@ async function main(args) {
     return;
   }
   const commands = args.length === 0 ? ['demo', 'test'] : args;
-  if (commands.some((name) => name !== 'demo' && name !== 'test')) {
-    throw new SetupError('usage: node tools/setup.mjs [demo] [test]');
+  if (commands.some((name) => !COMMANDS.includes(name))) {
+    throw new SetupError(`usage: node tools/setup.mjs ${COMMANDS.map((name) => `[${name}]`).join(' ')}`);
   }
   await setup({
     need: [...new Set(commands.flatMap(packagesFor))],
