@@ -1,9 +1,10 @@
 import type { AttachInterfaceInput, AttachVolumeInput, DetachInput } from '../../core/operation/inputs.ts';
 import type { Plan } from '../../core/operation/plan.ts';
-import { diskDevice, makeDisk, takeDownDisk } from './disk-steps.ts';
-import { type Device, plugStep, recordStep, unplugStep } from './function-steps.ts';
-import { makeNic, nicDevice, takeDownNic } from './nic-steps.ts';
-import type { BmParts, DeviceSteps } from './parts.ts';
+import { diskDevice, makeDisk, takeDownDisk } from '../devices/disk-steps.ts';
+import { type Device, plugStep, recordStep, unplugStep } from '../devices/function-steps.ts';
+import { makeNic, nicDevice, takeDownNic } from '../devices/nic-steps.ts';
+import type { DeviceSteps } from '../devices/parts.ts';
+import type { BmParts } from './parts.ts';
 
 /** The plan of `attach_volume`: served first, then shown to the host; a plug that fails undoes all of it. */
 export function attachVolumePlan(parts: BmParts, input: AttachVolumeInput): Plan {

@@ -1,8 +1,8 @@
 import type { BuildInput } from '../../core/operation/inputs.ts';
 import type { Plan, Step } from '../../core/operation/plan.ts';
-import { diskDevice, makeDisk } from './disk-steps.ts';
-import { plugStep, recordStep } from './function-steps.ts';
-import { makeNic, nicDevice } from './nic-steps.ts';
+import { diskDevice, makeDisk } from '../devices/disk-steps.ts';
+import { plugStep, recordStep } from '../devices/function-steps.ts';
+import { makeNic, nicDevice } from '../devices/nic-steps.ts';
 import type { BmParts } from './parts.ts';
 import { bootDeviceStep, hostOffStep, hostOnStep } from './power-steps.ts';
 

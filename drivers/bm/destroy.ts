@@ -1,9 +1,9 @@
 import type { DestroyInput } from '../../core/operation/inputs.ts';
 import type { Plan } from '../../core/operation/plan.ts';
-import { stepRetry } from './deadlines.ts';
-import { takeDownDisk } from './disk-steps.ts';
-import { type Device, unplugStep } from './function-steps.ts';
-import { takeDownNic } from './nic-steps.ts';
+import { stepRetry } from '../devices/deadlines.ts';
+import { takeDownDisk } from '../devices/disk-steps.ts';
+import { type Device, unplugStep } from '../devices/function-steps.ts';
+import { takeDownNic } from '../devices/nic-steps.ts';
 import type { BmParts } from './parts.ts';
 import { hostKeepStep, hostOffStep } from './power-steps.ts';
 

@@ -3,10 +3,6 @@ import type { OperationKind } from '../../core/instance-state.ts';
 import type { Plan } from '../../core/operation/plan.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { JsonObject } from '../../core/units.ts';
-import { attachInterfacePlan, attachVolumePlan, detachInterfacePlan, detachVolumePlan } from './attach.ts';
-import { buildPlan } from './build.ts';
-import { type BmDeadlines, defaultDeadlines } from './deadlines.ts';
-import { destroyPlan } from './destroy.ts';
 import {
   readAttachInterfaceInput,
   readAttachVolumeInput,
@@ -17,16 +13,20 @@ import {
   readQosInput,
   readResizeInput,
   readSnapshotInput,
-} from './input.ts';
+} from '../devices/input.ts';
+import { qosPlan } from '../devices/qos.ts';
+import { resizeVolumePlan } from '../devices/resize-volume.ts';
+import { snapshotPlan } from '../devices/snapshot.ts';
+import { attachInterfacePlan, attachVolumePlan, detachInterfacePlan, detachVolumePlan } from './attach.ts';
+import { buildPlan } from './build.ts';
+import { type BmDeadlines, defaultDeadlines } from './deadlines.ts';
+import { destroyPlan } from './destroy.ts';
 import { rememberPower } from './known-power.ts';
 import type { BmParts } from './parts.ts';
 import { rebootPlan, startPlan, stopPlan } from './power-plans.ts';
-import { qosPlan } from './qos.ts';
-import { resizeVolumePlan } from './resize-volume.ts';
-import { snapshotPlan } from './snapshot.ts';
 
 /** What the bare-metal driver is made of. */
-export interface BmDriverOptions extends Omit<BmParts, 'deadlines'> {
+export interface BmDriverOptions extends Omit<BmParts, 'deadlines' | 'diskType'> {
   /** Those that differ from the default. */
   readonly deadlines?: Partial<BmDeadlines>;
 }
@@ -52,7 +52,7 @@ const plans: Partial<Record<OperationKind, Readonly<Record<number, PlanMaker>>>>
 /** The driver of a bare-metal node: the whole host is one instance's, its disks and NICs are functions of the card. */
 export function createBmDriver({ deadlines, ...rest }: BmDriverOptions): ComputeDriver {
   const power = rememberPower(rest.power);
-  const parts: BmParts = { ...rest, power, deadlines: { ...defaultDeadlines, ...deadlines } };
+  const parts: BmParts = { ...rest, power, diskType: 'PF', deadlines: { ...defaultDeadlines, ...deadlines } };
   return {
     nodeType: 'BM',
     planVersion: (kind) => (plans[kind] ? 1 : null),

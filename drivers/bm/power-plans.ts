@@ -1,6 +1,6 @@
 import type { PowerInput } from '../../core/operation/inputs.ts';
 import type { Plan, Step } from '../../core/operation/plan.ts';
-import { recordStep } from './function-steps.ts';
+import { recordStep } from '../devices/function-steps.ts';
 import type { BmParts } from './parts.ts';
 import { bootDeviceStep, hostOffStep, hostOnStep, hostSoftOffStep } from './power-steps.ts';
 

@@ -3,7 +3,7 @@
 import { hasCode } from '../../core/errors.ts';
 import type { Step } from '../../core/operation/plan.ts';
 import type { FunctionId } from '../../core/units.ts';
-import { stepRetry } from './deadlines.ts';
+import { stepRetry } from '../devices/deadlines.ts';
 import type { BmParts } from './parts.ts';
 
 const exclusive = 'host-power';

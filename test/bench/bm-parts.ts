@@ -9,6 +9,7 @@ import { asId, type InstanceId, type Json, type Mac, type NodeId, type VolumeId 
 import { buildPlan } from '../../drivers/bm/build.ts';
 import { defaultDeadlines } from '../../drivers/bm/deadlines.ts';
 import { destroyPlan } from '../../drivers/bm/destroy.ts';
+import type { BmParts } from '../../drivers/bm/parts.ts';
 import { openOvsNetwork } from '../../drivers/network/open.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { loadConfig } from '../../kit/config.ts';
@@ -64,7 +65,17 @@ export async function openParts(configFile: string, nodeId: string, bootBytes: n
     restarted: () => undefined,
   });
   const { snic, storage, volumes, power } = peers;
-  const parts = { snic, binder, storage, volumes, networks, power, node, deadlines: defaultDeadlines };
+  const parts: BmParts = {
+    snic,
+    binder,
+    storage,
+    volumes,
+    networks,
+    power,
+    node,
+    diskType: 'PF',
+    deadlines: defaultDeadlines,
+  };
   return {
     async turn() {
       const input = inputOf(bootBytes);

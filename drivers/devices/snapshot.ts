@@ -2,13 +2,13 @@ import type { SnapshotInput } from '../../core/operation/inputs.ts';
 import type { Plan } from '../../core/operation/plan.ts';
 import { stepRetry } from './deadlines.ts';
 import { fieldsOf } from './json-fields.ts';
-import type { BmParts } from './parts.ts';
+import type { DeviceParts } from './parts.ts';
 
 /**
  * The plan of `create_snapshot`: what the disk holds at one moment, in use or not, as after a loss of power. Until it is known to be whole it
  * can be taken back; the last step only says that it stays.
  */
-export function snapshotPlan(parts: BmParts, { volumeId, snapshotId, name }: SnapshotInput): Plan {
+export function snapshotPlan(parts: DeviceParts, { volumeId, snapshotId, name }: SnapshotInput): Plan {
   const take = `disk:snapshot:${volumeId}`;
   const keep = 'snapshot:keep';
   return {

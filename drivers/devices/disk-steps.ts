@@ -16,7 +16,7 @@ import { asId, type InstanceId, type Json, type VolumeId } from '../../core/unit
 import { stepRetry } from './deadlines.ts';
 import { type Device, deviceStep, intendedFunction, madeFunction, releaseStep } from './function-steps.ts';
 import { isJsonObject } from './json-fields.ts';
-import type { BmParts, DeviceSteps } from './parts.ts';
+import type { DeviceParts, DeviceSteps } from './parts.ts';
 
 /** A disk as a device of the card. */
 export function diskDevice(disk: DiskInput): Device {
@@ -24,9 +24,11 @@ export function diskDevice(disk: DiskInput): Device {
 }
 
 /** The steps that get a volume served to its function, unplugged. */
-export function makeDisk(parts: BmParts, to: InstanceInput, disk: DiskInput): DeviceSteps {
+export function makeDisk(parts: DeviceParts, to: InstanceInput, disk: DiskInput): DeviceSteps {
   const steps: Step[] = [];
-  const add = (make: (parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]) => Step): void => {
+  const add = (
+    make: (parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]) => Step,
+  ): void => {
     steps.push(
       make(
         parts,
@@ -48,7 +50,7 @@ export function makeDisk(parts: BmParts, to: InstanceInput, disk: DiskInput): De
  * binding's row goes last: as long as anything may be there, a destroy finds it by that row.
  */
 export function takeDownDisk(
-  parts: BmParts,
+  parts: DeviceParts,
   instance: InstanceId,
   device: Device,
   options: { readonly deleteVolume: boolean },
@@ -134,7 +136,7 @@ function withBinding(steps: readonly Step[], instance: InstanceId, disk: DiskInp
   return [{ ...first, intent: [intended, ...(first.intent ?? [])], undo }, ...rest];
 }
 
-function volumeStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+function volumeStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
   const { volumeId: id, sizeBytes, fromImage } = disk;
   return {
     name: deviceStep(diskDevice(disk), 'volume'),
@@ -156,11 +158,11 @@ function volumeStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: r
   };
 }
 
-function functionStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+function functionStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
   const mark = diskMark(parts.node, to, { ...disk, madeForInstance: disk.fromImage !== null });
   const spec: FunctionSpec = {
     id: disk.functionId,
-    type: 'PF',
+    type: parts.diskType,
     class: 'virtio-blk',
     mac: null,
     features: [],
@@ -183,7 +185,7 @@ function functionStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after:
 }
 
 /** Exports the volume. Its answer is not kept: a connection may hold secrets, and the journal must not. */
-function connectStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+function connectStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
   return {
     name: deviceStep(diskDevice(disk), 'connect'),
     after,
@@ -200,7 +202,7 @@ function connectStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: 
   };
 }
 
-function attachStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+function attachStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
   const device = diskDevice(disk);
   const { functionId, volumeId, readOnly, connectionSecret } = disk;
   return {
@@ -228,7 +230,12 @@ function attachStep(parts: BmParts, to: InstanceInput, disk: DiskInput, after: r
   };
 }
 
-function connect(parts: BmParts, to: InstanceInput, disk: DiskInput, signal: AbortSignal): Promise<VolumeConnection> {
+function connect(
+  parts: DeviceParts,
+  to: InstanceInput,
+  disk: DiskInput,
+  signal: AbortSignal,
+): Promise<VolumeConnection> {
   const { volumeId, readOnly } = disk;
   return parts.volumes.connect({ volumeId, node: parts.node, instance: to.instance, readOnly }, signal);
 }

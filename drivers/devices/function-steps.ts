@@ -6,7 +6,7 @@ import type { FunctionSpec, FunctionState } from '../../core/ports/snic-controll
 import type { RecordChange } from '../../core/records.ts';
 import type { FunctionId, InstanceId, Json } from '../../core/units.ts';
 import { stepRetry } from './deadlines.ts';
-import type { BmParts } from './parts.ts';
+import type { DeviceParts } from './parts.ts';
 
 /** A device of an instance, as far as the card is concerned. */
 export interface Device {
@@ -48,7 +48,7 @@ export function madeFunction(state: FunctionState): RecordChange {
 }
 
 /** Shows the function to the host. Undo: takes it from its sight again, with the host's consent while it runs. */
-export function plugStep(parts: BmParts, device: Device, after: readonly string[], deadlineMs: number): Step {
+export function plugStep(parts: DeviceParts, device: Device, after: readonly string[], deadlineMs: number): Step {
   return {
     name: deviceStep(device, 'plug'),
     after,
@@ -68,7 +68,7 @@ export function plugStep(parts: BmParts, device: Device, after: readonly string[
 }
 
 /** Takes the function from the host's sight; `busy`, when the host holds on to it, is tried again. */
-export function unplugStep(parts: BmParts, device: Device, after: readonly string[], deadlineMs: number): Step {
+export function unplugStep(parts: DeviceParts, device: Device, after: readonly string[], deadlineMs: number): Step {
   return {
     name: deviceStep(device, 'unplug'),
     after,
@@ -81,7 +81,7 @@ export function unplugStep(parts: BmParts, device: Device, after: readonly strin
 }
 
 /** Gives the function back to the card; its row goes. */
-export function releaseStep(parts: BmParts, device: Device, after: readonly string[]): Step {
+export function releaseStep(parts: DeviceParts, device: Device, after: readonly string[]): Step {
   return {
     name: deviceStep(device, 'release'),
     after,
@@ -98,7 +98,7 @@ export function releaseStep(parts: BmParts, device: Device, after: readonly stri
  * `instance:record`: writes down the addresses that the host gave the functions by now; those it has not enumerated
  * yet stay `pending`. Never fails because the card is away: reconcile reads the addresses again.
  */
-export function recordStep(parts: BmParts, functions: readonly FunctionId[], after: readonly string[]): Step {
+export function recordStep(parts: DeviceParts, functions: readonly FunctionId[], after: readonly string[]): Step {
   return {
     name: 'instance:record',
     after,
@@ -118,7 +118,7 @@ export function recordStep(parts: BmParts, functions: readonly FunctionId[], aft
 }
 
 async function seenFunctions(
-  parts: BmParts,
+  parts: DeviceParts,
   functions: readonly FunctionId[],
   signal: AbortSignal,
 ): Promise<readonly FunctionState[]> {
@@ -132,7 +132,7 @@ async function seenFunctions(
   }
 }
 
-async function unplug(parts: BmParts, device: Device, signal: AbortSignal): Promise<readonly RecordChange[]> {
+async function unplug(parts: DeviceParts, device: Device, signal: AbortSignal): Promise<readonly RecordChange[]> {
   await parts.snic.unplugFunction(device.functionId, { deadlineMs: parts.deadlines.hostReleaseMs }, signal);
   return [
     {

@@ -11,7 +11,7 @@ import { asId, type InstanceId, type Json, type Mac, type PortId } from '../../c
 import { stepRetry } from './deadlines.ts';
 import { type Device, deviceStep, intendedFunction, madeFunction, releaseStep } from './function-steps.ts';
 import { fieldsOf } from './json-fields.ts';
-import type { BmParts, DeviceSteps } from './parts.ts';
+import type { DeviceParts, DeviceSteps } from './parts.ts';
 
 /** A NIC as a device of the card. */
 export function nicDevice(nic: NicInput): Device {
@@ -19,12 +19,12 @@ export function nicDevice(nic: NicInput): Device {
 }
 
 /** A port that the request named is not ours to make again: its subnet is not in the mark. */
-function markOf(parts: BmParts, to: InstanceInput, nic: NicInput, ips: readonly string[]): OwnershipMark {
+function markOf(parts: DeviceParts, to: InstanceInput, nic: NicInput, ips: readonly string[]): OwnershipMark {
   return nicMark(parts.node, to, nic, { subnet: nic.subnet, ips, madeForInstance: nic.subnet !== null });
 }
 
 /** The steps that get a function's representor bound to its port, unplugged. */
-export function makeNic(parts: BmParts, to: InstanceInput, nic: NicInput): DeviceSteps {
+export function makeNic(parts: DeviceParts, to: InstanceInput, nic: NicInput): DeviceSteps {
   const port = portStep(parts, to, nic);
   const made = functionStep(parts, to, nic, port.name);
   const bind = bindStep(parts, to, nic, port.name, made.name);
@@ -35,7 +35,7 @@ export function makeNic(parts: BmParts, to: InstanceInput, nic: NicInput): Devic
  * The steps behind a NIC's unplug: its representor leaves the bridge, its function and port are given back. The
  * binding's row goes last: as long as anything may be there, a destroy finds it by that row.
  */
-export function takeDownNic(parts: BmParts, instance: InstanceId, device: Device): readonly Step[] {
+export function takeDownNic(parts: DeviceParts, instance: InstanceId, device: Device): readonly Step[] {
   const portId = asId<PortId>(device.key);
   const unbind = deviceStep(device, 'unbind');
   const release = releaseStep(parts, device, [unbind]);
@@ -64,7 +64,7 @@ export function takeDownNic(parts: BmParts, instance: InstanceId, device: Device
   ];
 }
 
-function portStep(parts: BmParts, to: InstanceInput, nic: NicInput): Step {
+function portStep(parts: DeviceParts, to: InstanceInput, nic: NicInput): Step {
   const { portId, functionId, subnet, mac } = nic;
   const intended: RecordChange = {
     type: 'binding',
@@ -105,7 +105,7 @@ function portStep(parts: BmParts, to: InstanceInput, nic: NicInput): Step {
   };
 }
 
-function functionStep(parts: BmParts, to: InstanceInput, nic: NicInput, port: string): Step {
+function functionStep(parts: DeviceParts, to: InstanceInput, nic: NicInput, port: string): Step {
   const spec: FunctionSpec = {
     id: nic.functionId,
     type: nic.type,
@@ -133,7 +133,7 @@ function functionStep(parts: BmParts, to: InstanceInput, nic: NicInput, port: st
   };
 }
 
-function bindStep(parts: BmParts, to: InstanceInput, nic: NicInput, port: string, made: string): Step {
+function bindStep(parts: DeviceParts, to: InstanceInput, nic: NicInput, port: string, made: string): Step {
   const device = nicDevice(nic);
   const { portId, functionId } = nic;
   return {

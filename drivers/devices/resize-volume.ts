@@ -1,13 +1,13 @@
 import type { ResizeInput } from '../../core/operation/inputs.ts';
 import type { Plan, Step } from '../../core/operation/plan.ts';
 import { stepRetry } from './deadlines.ts';
-import type { BmParts } from './parts.ts';
+import type { DeviceParts } from './parts.ts';
 
 /**
  * The plan of `resize_volume`: the volume grows, then the host is shown its size, in use or not. A volume that has grown does not shrink
  * again, so from its first step on the plan only goes forward.
  */
-export function resizeVolumePlan(parts: BmParts, input: ResizeInput): Plan {
+export function resizeVolumePlan(parts: DeviceParts, input: ResizeInput): Plan {
   const { volumeId, functionId, sizeBytes } = input;
   const grow: Step = {
     name: `disk:grow:${volumeId}`,
