@@ -1,0 +1,84 @@
+import type { JsonObject } from '../../../core/units.ts';
+import type { Conductor } from './conductor.ts';
+import {
+  flag,
+  nullable,
+  objectOf,
+  objectsOf,
+  orElse,
+  type Primitive,
+  type Read,
+  sparse,
+  text,
+  whole,
+} from './objects.ts';
+import { versionOf } from './releases.ts';
+
+const fields = {
+  id: whole,
+  uuid: nullable(text),
+  source_compute: nullable(text),
+  dest_compute: nullable(text),
+  source_node: nullable(text),
+  dest_node: nullable(text),
+  dest_host: nullable(text),
+  old_instance_type_id: nullable(whole),
+  new_instance_type_id: nullable(whole),
+  instance_uuid: nullable(text),
+  status: nullable(text),
+  /** `migration`, `resize`, `live-migration`, `evacuation`. */
+  migration_type: nullable(text),
+  cross_cell_move: orElse(flag, false),
+  user_id: nullable(text),
+  project_id: nullable(text),
+};
+
+/** A migration (Migration 1.7). */
+export type NovaMigration = Read<typeof fields>;
+
+/** Reads a Migration. @throws `invalid`. */
+export const readMigration = objectOf('Migration', fields);
+
+/** Reads a MigrationList. @throws `invalid`. */
+export const readMigrations = objectsOf('MigrationList', readMigration);
+
+/** A migration as nova sends it, to be passed on to another compute service. @throws `not_found`. */
+export async function getMigrationPrimitive(conductor: Conductor, id: number): Promise<Primitive> {
+  const answer = await conductor.classAction('Migration', 'get_by_id', [id]);
+  readMigration(answer, 'migration');
+  return answer as unknown as Primitive;
+}
+
+/** A migration by its number. @throws `not_found`. */
+export async function getMigration(conductor: Conductor, id: number): Promise<NovaMigration> {
+  return readMigration(await getMigrationPrimitive(conductor, id), 'migration');
+}
+
+/** Saves these fields (`{status: 'finished'}`). @throws `not_found`. */
+export async function saveMigration(conductor: Conductor, id: number, changes: JsonObject): Promise<void> {
+  await conductor.objectAction(sparse('Migration', versionOf(conductor.release, 'Migration'), { id }, changes), 'save');
+}
+
+/** Makes a migration; nova sets `source_compute` and so on as given. Answers its number and uuid. */
+export async function createMigration(conductor: Conductor, values: JsonObject): Promise<NovaMigration> {
+  const version = versionOf(conductor.release, 'Migration');
+  const { updates } = await conductor.objectAction(sparse('Migration', version, {}, values), 'create');
+  return readMigration(sparse('Migration', version, { ...values, ...updates }), 'migration');
+}
+
+/** Migrations that match. Deleted servers' are among them only under a context that reads what is deleted. */
+export async function listMigrations(conductor: Conductor, filters: JsonObject): Promise<readonly NovaMigration[]> {
+  return readMigrations(await conductor.classAction('MigrationList', 'get_by_filters', [filters]), 'migrations');
+}
+
+/** Migrations from or to a node that go on, or have failed and hold resources. */
+export async function listMigrationsInProgress(
+  conductor: Conductor,
+  host: string,
+  node: string,
+): Promise<readonly NovaMigration[]> {
+  return readMigrations(
+    await conductor.classAction('MigrationList', 'get_in_progress_and_error', [host, node]),
+    'migrations',
+  );
+}
