@@ -1,8 +1,12 @@
-import type { CallOptions } from './http.ts';
-import type { ServiceClient } from './service-client.ts';
+import { DpuError } from '../../../core/errors.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import { type Catalogue, readToken, tokenRequest } from './auth.ts';
+import type { CallOptions, HttpClient } from './http.ts';
+import { unless } from './rest-errors.ts';
+import { createServiceClient, type ServiceClient } from './service-client.ts';
 
 /** Types of the services that we use, as catalogues name them. */
-export type ServiceType = 'placement' | 'network' | 'volumev3' | 'image' | 'identity' | 'compute';
+export type ServiceType = 'placement' | 'network' | 'volumev3' | 'image' | 'compute';
 
 /** Which of a service's endpoints in the catalogue. */
 export type EndpointInterface = 'public' | 'internal' | 'admin';
@@ -26,8 +30,7 @@ export interface KeystoneSettings {
   readonly credentials: Credentials;
   /** null: the only one, whatever its name. */
   readonly region: string | null;
-  /** Tried in this order, per service. Default `internal`, `public`. */
-  readonly interfaces?: readonly EndpointInterface[];
+  readonly interface: EndpointInterface;
   /** Addresses that win over the catalogue. */
   readonly endpoints?: Readonly<Partial<Record<ServiceType, string>>>;
   /** A token is renewed when it has less than this to live; seconds. Default 300. */
@@ -74,4 +77,154 @@ export interface KeystoneSession extends Caller {
   /** Whether a user's token is (still) good. @throws as `token`. */
   isValid(token: string, options?: CallOptions): Promise<boolean>;
   close(): void;
+}
+
+/** A token with what is needed to use and renew it. */
+interface HeldToken extends Token {
+  readonly catalogue: Catalogue;
+  /** By the monotonic clock. */
+  readonly renewAtMs: number;
+}
+
+const defaultRenewBeforeSec = 300;
+
+/** How long a new token may take when whoever waits for it has more patience; milliseconds. */
+const authTimeoutMs = 60_000;
+
+/** A session; asks nobody before the first call. `close` closes the client's connections too. */
+export function createKeystone(
+  settings: KeystoneSettings,
+  { http, clock }: { readonly http: HttpClient; readonly clock: Clock },
+): KeystoneSession {
+  const base = versioned(settings.authUrl);
+  let held: HeldToken | undefined;
+  let pending: Promise<HeldToken> | undefined;
+
+  async function authenticate(): Promise<HeldToken> {
+    const startedAt = clock.monotonicMs();
+    const answer = await http.send(tokenRequest(base, settings.credentials), { timeoutMs: authTimeoutMs });
+    const { lifetimeMs, ...token } = readToken(answer);
+    // a token that lives but minutes is not renewed all the time
+    const beforeMs = Math.min((settings.renewBeforeSec ?? defaultRenewBeforeSec) * 1000, lifetimeMs / 4);
+    return { ...token, renewAtMs: startedAt + lifetimeMs - beforeMs };
+  }
+
+  /** Those who come while a token is being got wait for the same one. */
+  function renewed(): Promise<HeldToken> {
+    pending ??= authenticate()
+      .then((token) => {
+        held = token;
+        return token;
+      })
+      .finally(() => {
+        pending = undefined;
+      });
+    return pending;
+  }
+
+  async function current(options: CallOptions = {}, refused?: string): Promise<HeldToken> {
+    if (held && held.id !== refused && clock.monotonicMs() < held.renewAtMs) return held;
+    return await abortable(renewed(), options);
+  }
+
+  /** Settles as the promise does, or when the caller's own patience ends; the others go on waiting. */
+  async function abortable<Result>(promise: Promise<Result>, { signal, timeoutMs }: CallOptions): Promise<Result> {
+    signal?.throwIfAborted();
+    const ended = Promise.withResolvers<never>();
+    const abort = (): void => ended.reject(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : clock.timer(timeoutMs, () =>
+            ended.reject(new DpuError('timeout', `keystone: can't get a token in ${timeoutMs} ms`)),
+          );
+    try {
+      return await Promise.race([promise, ended.promise]);
+    } finally {
+      timer?.cancel();
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  async function endpoint(type: ServiceType, options?: CallOptions): Promise<URL> {
+    const own = settings.endpoints?.[type];
+    return new URL(own ?? endpointOf((await current(options)).catalogue, type, settings));
+  }
+
+  const session: KeystoneSession = {
+    async token(options) {
+      const { id, projectId, userId, roles } = await current(options);
+      return { id, projectId, userId, roles };
+    },
+    endpoint,
+    service: (type) =>
+      createServiceClient(type, http, {
+        base: (options) => endpoint(type, options),
+        async tokens(options, refused) {
+          const { id } = await current(options, refused);
+          return { headers: { 'X-Auth-Token': id }, ours: id };
+        },
+      }),
+    withUserToken: (user) => ({
+      service: (type) =>
+        createServiceClient(type, http, {
+          async base(options) {
+            const url = await endpoint(type, options);
+            const { projectId } = await current(options);
+            return projectId === null ? url : ofProject(url, projectId, user.projectId);
+          },
+          async tokens(options, refused) {
+            const { id } = await current(options, refused);
+            return { headers: { 'X-Auth-Token': user.token, 'X-Service-Token': id }, ours: id };
+          },
+        }),
+    }),
+    async isValid(token, options) {
+      const ask = async (refused?: string): Promise<string> => {
+        const { id } = await current(options, refused);
+        const headers = { 'X-Auth-Token': id, 'X-Subject-Token': token };
+        const url = new URL('auth/tokens?nocatalog=1', base);
+        await http.send({ doing: 'check a token', service: 'keystone', method: 'GET', url, headers }, options);
+        return id;
+      };
+      return await unless('not_found', ask());
+    },
+    close: () => http.close(),
+  };
+  return session;
+}
+
+/** The API's root with `/v3/` at its end. */
+function versioned(authUrl: string): URL {
+  return new URL(`${authUrl.replace(/\/+$/, '').replace(/\/v3$/, '')}/v3/`);
+}
+
+function endpointOf(catalogue: Catalogue, type: ServiceType, { region, interface: wanted }: KeystoneSettings): string {
+  const found = catalogue.filter(
+    (each) => each.type === type && each.interface === wanted && (region === null || each.region === region),
+  );
+  const [first] = found;
+  const where = `${wanted}${region === null ? '' : ` in region ${region}`}`;
+  if (first === undefined) {
+    throw new DpuError('not_found', `keystone: the catalogue has no ${type} endpoint (${where})`, {
+      field: `platform.openstack.endpoints.${type}`,
+    });
+  }
+  if (region === null && new Set(found.map((each) => each.region)).size > 1) {
+    throw new DpuError('invalid', `keystone: the catalogue has ${type} in several regions; name one`, {
+      field: 'platform.openstack.region',
+    });
+  }
+  return first.url;
+}
+
+/** An endpoint that holds our project's id, with the user's in its place. */
+function ofProject(url: URL, ours: string, theirs: string): URL {
+  return new URL(
+    url.href
+      .split('/')
+      .map((part) => part.replace(ours, theirs))
+      .join('/'),
+  );
 }

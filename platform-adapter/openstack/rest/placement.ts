@@ -1,4 +1,21 @@
-import type { CallOptions } from './http.ts';
+import { DpuError, hasCode } from '../../../core/errors.ts';
+import type { Json, JsonObject } from '../../../core/units.ts';
+import {
+  defined,
+  numberMap,
+  numberOf,
+  objectIn,
+  objectOf,
+  objectsIn,
+  optionalNumber,
+  optionalText,
+  textOf,
+  textsOf,
+} from './fields.ts';
+import type { CallOptions, HttpAnswer } from './http.ts';
+import type { Caller } from './keystone.ts';
+import { isGenerationConflict, recoded, retryOnGenerationConflict, unless } from './rest-errors.ts';
+import type { ServiceRequest } from './service-client.ts';
 
 /** A resource provider. */
 export interface ResourceProvider {
@@ -111,4 +128,235 @@ export interface Placement {
   moveAllocations(from: string, to: string, options?: CallOptions): Promise<boolean>;
   /** Drops all that the consumer holds, whoever writes meanwhile. One that holds nothing is fine. */
   deleteAllocations(consumer: string, options?: CallOptions): Promise<void>;
+}
+
+/** Traits and generations since 1.6, aggregates' since 1.19, roots 1.14, error codes 1.23, consumer generations 1.28. */
+const microversion = '1.28';
+
+/** Placement as the caller sees it. */
+export function createPlacement(caller: Caller): Placement {
+  const client = caller.service('placement');
+  const send = (request: Omit<ServiceRequest, 'microversion'>, options?: CallOptions): Promise<HttpAnswer> =>
+    client.send({ ...request, microversion }, options);
+  const provider = (uuid: string, part = ''): string => `resource_providers/${encodeURIComponent(uuid)}${part}`;
+
+  async function providers(query: Readonly<Record<string, string>>, options?: CallOptions) {
+    const { json } = await send({ doing: 'list providers', method: 'GET', path: 'resource_providers', query }, options);
+    return objectsIn(json, 'resource_providers').map(readProvider);
+  }
+
+  const placement: Placement = {
+    providersInTree: (uuid, options) => providers({ in_tree: uuid }, options),
+    async findProviderByName(name, options) {
+      return (await providers({ name }, options))[0] ?? null;
+    },
+    async createProvider({ uuid, name, parentUuid }, options) {
+      const json = defined({ uuid, name, parent_provider_uuid: parentUuid });
+      const doing = `create provider ${uuid}`;
+      const answer = await send({ doing, method: 'POST', path: 'resource_providers', json }, options);
+      return readProvider(objectOf(answer.json, 'provider'));
+    },
+    async ensureProvider(wanted, options) {
+      const find = async () =>
+        (await placement.providersInTree(wanted.uuid, options)).find(({ uuid }) => uuid === wanted.uuid);
+      const found = await find();
+      if (found) return found;
+      try {
+        return await placement.createProvider(wanted, options);
+      } catch (error) {
+        // made meanwhile, or by a try of ours whose answer was lost
+        const made = hasCode(error, 'conflict') || hasCode(error, 'unavailable') ? await find() : undefined;
+        if (made) return made;
+        throw error;
+      }
+    },
+    async deleteProvider(uuid, options) {
+      await unless(
+        'not_found',
+        send({ doing: `delete provider ${uuid}`, method: 'DELETE', path: provider(uuid) }, options),
+      );
+    },
+
+    async getInventories(uuid, options) {
+      const doing = `show inventories of ${uuid}`;
+      return readInventories(
+        (await send({ doing, method: 'GET', path: provider(uuid, '/inventories') }, options)).json,
+      );
+    },
+    async putInventories(uuid, { generation, inventories }, options) {
+      const json = {
+        resource_provider_generation: generation,
+        inventories: Object.fromEntries(
+          Object.entries(inventories).map(([name, each]) => [name, writeInventory(each)]),
+        ),
+      };
+      const doing = `set inventories of ${uuid}`;
+      return readInventories(
+        (await send({ doing, method: 'PUT', path: provider(uuid, '/inventories'), json }, options)).json,
+      );
+    },
+    async ensureResourceClass(name, options) {
+      const path = `resource_classes/${encodeURIComponent(name)}`;
+      await send({ doing: `create resource class ${name}`, method: 'PUT', path }, options);
+    },
+
+    async knownTraits(names, options) {
+      if (names.length === 0) return [];
+      const query = { name: `in:${names.join(',')}` };
+      const { json } = await send({ doing: 'list traits', method: 'GET', path: 'traits', query }, options);
+      return textsOf(objectOf(json, 'traits'), 'traits');
+    },
+    async ensureTrait(name, options) {
+      await send({ doing: `create trait ${name}`, method: 'PUT', path: `traits/${encodeURIComponent(name)}` }, options);
+    },
+    async getTraits(uuid, options) {
+      return readTraits(
+        (await send({ doing: `show traits of ${uuid}`, method: 'GET', path: provider(uuid, '/traits') }, options)).json,
+      );
+    },
+    async putTraits(uuid, { generation, traits }, options) {
+      const json = { resource_provider_generation: generation, traits };
+      const doing = `set traits of ${uuid}`;
+      const put = send({ doing, method: 'PUT', path: provider(uuid, '/traits'), json }, options);
+      return readTraits((await put).json);
+    },
+
+    async getAggregates(uuid, options) {
+      const doing = `show aggregates of ${uuid}`;
+      return readAggregates((await send({ doing, method: 'GET', path: provider(uuid, '/aggregates') }, options)).json);
+    },
+    async putAggregates(uuid, { generation, aggregates }, options) {
+      const json = { resource_provider_generation: generation, aggregates };
+      const doing = `set aggregates of ${uuid}`;
+      return readAggregates(
+        (await send({ doing, method: 'PUT', path: provider(uuid, '/aggregates'), json }, options)).json,
+      );
+    },
+
+    async providerAllocations(uuid, options) {
+      const doing = `show allocations of provider ${uuid}`;
+      const { json } = await send({ doing, method: 'GET', path: provider(uuid, '/allocations') }, options);
+      const data = objectOf(json, 'allocations');
+      return { generation: numberOf(data, 'resource_provider_generation'), allocations: readResources(data) };
+    },
+    async getAllocations(consumer, options) {
+      const doing = `show allocations of ${consumer}`;
+      const path = `allocations/${encodeURIComponent(consumer)}`;
+      const data = objectOf((await send({ doing, method: 'GET', path }, options)).json, 'allocations');
+      return {
+        allocations: readResources(data),
+        projectId: optionalText(data, 'project_id'),
+        userId: optionalText(data, 'user_id'),
+        consumerGeneration: optionalNumber(data, 'consumer_generation'),
+      };
+    },
+    async putAllocations(consumer, allocations, options) {
+      const doing = `set allocations of ${consumer}`;
+      const path = `allocations/${encodeURIComponent(consumer)}`;
+      await written(send({ doing, method: 'PUT', path, json: writeAllocations(allocations) }, options));
+    },
+    async postAllocations(byConsumer, options) {
+      const json = Object.fromEntries(Object.entries(byConsumer).map(([each, held]) => [each, writeAllocations(held)]));
+      const doing = `set allocations of ${Object.keys(byConsumer).join(' and ')}`;
+      await written(send({ doing, method: 'POST', path: 'allocations', json }, options));
+    },
+    moveAllocations: (from, to, options) =>
+      retryOnGenerationConflict(async () => {
+        const source = await placement.getAllocations(from, options);
+        if (Object.keys(source.allocations).length === 0) return false;
+        const target = await placement.getAllocations(to, options);
+        await placement.postAllocations(
+          {
+            [from]: { ...source, allocations: {} },
+            [to]: { ...source, consumerGeneration: target.consumerGeneration },
+          },
+          options,
+        );
+        return true;
+      }),
+    async deleteAllocations(consumer, options) {
+      const path = `allocations/${encodeURIComponent(consumer)}`;
+      await unless('not_found', send({ doing: `delete allocations of ${consumer}`, method: 'DELETE', path }, options));
+    },
+  };
+  return placement;
+}
+
+/** A 409 of an allocation that is no conflict of generations says that a provider has not that much. */
+async function written(call: Promise<unknown>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (isGenerationConflict(error)) throw error;
+    await recoded('conflict', 'exhausted', Promise.reject(error));
+  }
+}
+
+function readProvider(data: JsonObject): ResourceProvider {
+  const uuid = textOf(data, 'uuid');
+  return {
+    uuid,
+    name: textOf(data, 'name'),
+    generation: numberOf(data, 'generation'),
+    parentUuid: optionalText(data, 'parent_provider_uuid'),
+    rootUuid: optionalText(data, 'root_provider_uuid') ?? uuid,
+  };
+}
+
+function readInventories(json: Json): ProviderInventories {
+  const data = objectOf(json, 'inventories');
+  const each = objectIn(data, 'inventories');
+  return {
+    generation: numberOf(data, 'resource_provider_generation'),
+    inventories: Object.fromEntries(Object.keys(each).map((name) => [name, readInventory(objectIn(each, name))])),
+  };
+}
+
+function readInventory(data: JsonObject): Inventory {
+  return {
+    total: numberOf(data, 'total'),
+    reserved: numberOf(data, 'reserved'),
+    minUnit: numberOf(data, 'min_unit'),
+    maxUnit: numberOf(data, 'max_unit'),
+    stepSize: numberOf(data, 'step_size'),
+    allocationRatio: numberOf(data, 'allocation_ratio'),
+  };
+}
+
+function writeInventory(each: Inventory): JsonObject {
+  return {
+    total: each.total,
+    reserved: each.reserved,
+    min_unit: each.minUnit,
+    max_unit: each.maxUnit,
+    step_size: each.stepSize,
+    allocation_ratio: each.allocationRatio,
+  };
+}
+
+function readTraits(json: Json): ProviderTraits {
+  const data = objectOf(json, 'traits');
+  return { generation: numberOf(data, 'resource_provider_generation'), traits: textsOf(data, 'traits') };
+}
+
+function readAggregates(json: Json): ProviderAggregates {
+  const data = objectOf(json, 'aggregates');
+  return { generation: numberOf(data, 'resource_provider_generation'), aggregates: textsOf(data, 'aggregates') };
+}
+
+function readResources(data: JsonObject): Readonly<Record<string, Resources>> {
+  const held = objectIn(data, 'allocations');
+  return Object.fromEntries(Object.keys(held).map((each) => [each, numberMap(objectIn(held, each), 'resources')]));
+}
+
+function writeAllocations({ allocations, projectId, userId, consumerGeneration }: ConsumerAllocations): JsonObject {
+  if (projectId === null || userId === null) {
+    throw new DpuError('invalid', 'an allocation is of a project and a user', { field: 'projectId' });
+  }
+  return {
+    allocations: Object.fromEntries(Object.entries(allocations).map(([each, resources]) => [each, { resources }])),
+    project_id: projectId,
+    user_id: userId,
+    consumer_generation: consumerGeneration,
+  };
 }
