@@ -1,17 +1,18 @@
 import { DpuError } from '../errors.ts';
+import type { OperationKind } from '../instance-state.ts';
 import type { OperationId } from '../units.ts';
 import { isEnded, type OperationRecord } from './journal.ts';
 import { createKeyedLock } from './keyed-lock.ts';
 import { type Runner, type RunnerParts, startRunner } from './runner.ts';
 
 /** What the engine works with. */
-export interface EngineParts extends Omit<RunnerParts, 'locks' | 'graceMs'> {
+export interface EngineParts<Kind extends string = OperationKind> extends Omit<RunnerParts<Kind>, 'locks' | 'graceMs'> {
   /** How many operations run at once; the others wait in the order in which they came. */
   readonly maxConcurrent: number;
   /** How long an effect that ignores its abort is waited for, in milliseconds; 10 s unless told. */
   readonly graceMs?: number;
   /** Reads an operation as the journal has it now. */
-  readonly load: (id: OperationId) => OperationRecord | null;
+  readonly load: (id: OperationId) => OperationRecord<Kind> | null;
   /** Ends a stuck operation that a destroy overtakes. */
   readonly supersede: (id: OperationId) => Promise<void>;
   /** The journal failed: nothing may go on; the process should end. */
@@ -19,9 +20,9 @@ export interface EngineParts extends Omit<RunnerParts, 'locks' | 'graceMs'> {
 }
 
 /** Runs journaled operations, each from wherever it is to its end. */
-export interface Engine {
+export interface Engine<Kind extends string = OperationKind> {
   /** Takes an operation that is in the journal and not ended: a new one, or one found at start. */
-  submit(operation: OperationRecord): void;
+  submit(operation: OperationRecord<Kind>): void;
   /**
    * Undoes an operation. The journal must already say `cancelRequested`, or `recordCancel` is called before anything is undone.
    * @throws DpuError `bad_state` when it is past its pivot or not here.
@@ -40,10 +41,10 @@ export interface Engine {
 }
 
 /** Makes an engine; it is idle until something is submitted. */
-export function createEngine(parts: EngineParts): Engine {
+export function createEngine<Kind extends string = OperationKind>(parts: EngineParts<Kind>): Engine<Kind> {
   const locks = createKeyedLock();
-  const runnerParts: RunnerParts = { ...parts, locks, graceMs: parts.graceMs ?? 10_000 };
-  const waiting: OperationRecord[] = [];
+  const runnerParts: RunnerParts<Kind> = { ...parts, locks, graceMs: parts.graceMs ?? 10_000 };
+  const waiting: OperationRecord<Kind>[] = [];
   const running = new Map<OperationId, Runner>();
   const stuck = new Set<OperationId>();
   const watchers = new Map<OperationId, Set<() => void>>();
@@ -63,7 +64,7 @@ export function createEngine(parts: EngineParts): Engine {
   }
 
   /** Whether the operation that this one waits for is out of the way; a stuck one is put out of it. */
-  function mayStart(operation: OperationRecord): boolean {
+  function mayStart(operation: OperationRecord<Kind>): boolean {
     const before = operation.waitsFor;
     if (before === null || before === operation.id) return true;
     if (isHere(before)) return false;
@@ -86,7 +87,7 @@ export function createEngine(parts: EngineParts): Engine {
     }
   }
 
-  function isSuperseding(operation: OperationRecord): boolean {
+  function isSuperseding(operation: OperationRecord<Kind>): boolean {
     const before = operation.waitsFor;
     if (before === null || !superseding.has(before)) return false;
     const now = parts.load(before);
@@ -95,7 +96,7 @@ export function createEngine(parts: EngineParts): Engine {
     return false;
   }
 
-  function begin(operation: OperationRecord): void {
+  function begin(operation: OperationRecord<Kind>): void {
     const runner = startRunner(runnerParts, operation);
     running.set(operation.id, runner);
     runner.finished.then(

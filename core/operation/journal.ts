@@ -12,10 +12,10 @@ export function isEnded(state: OperationState): state is 'succeeded' | 'failed' 
   return state === 'succeeded' || state === 'failed' || state === 'cancelled';
 }
 
-/** An operation as the journal has it. */
-export interface OperationRecord {
+/** An operation as the journal has it. `Kind`: what it does; the engine takes no notice of it. */
+export interface OperationRecord<Kind extends string = OperationKind> {
   readonly id: OperationId;
-  readonly kind: OperationKind;
+  readonly kind: Kind;
   /** Version of the plan; its steps run with the code of that version. */
   readonly planVersion: number;
   readonly instance: InstanceId;
@@ -76,14 +76,14 @@ export interface OperationJournal {
 }
 
 /** What makes plans of operations: use cases and a compute driver together. */
-export interface Planner {
+export interface Planner<Kind extends string = OperationKind> {
   /** Facts as they are when the operation leaves the queue; journaled as its input. @throws DpuError: the operation fails. */
-  prepare(operation: OperationRecord, signal: AbortSignal): Promise<JsonObject>;
+  prepare(operation: OperationRecord<Kind>, signal: AbortSignal): Promise<JsonObject>;
   /** The plan; depends on nothing but its arguments. @throws DpuError `unsupported` for a version nobody knows. */
-  plan(operation: OperationRecord, input: JsonObject): Plan;
+  plan(operation: OperationRecord<Kind>, input: JsonObject): Plan;
   /** What the end means for the records, committed with it. */
   settle(
-    operation: OperationRecord,
+    operation: OperationRecord<Kind>,
     outcome: 'succeeded' | 'failed' | 'cancelled' | 'stuck',
     error: ErrorRecord | null,
   ): readonly RecordChange[];

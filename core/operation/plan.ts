@@ -17,6 +17,11 @@ export interface StepContext {
   output(step: string): Json;
   /** The clear text of a sealed part of the request. @throws DpuError `not_found` once it was erased. */
   secret(id: string): Promise<string>;
+  /**
+   * Why the operation is being undone; null while it goes forward, and when it was cancelled. After a restart the error has the code and
+   * message of the one that was met, and no cause.
+   */
+  failure(): DpuError | null;
 }
 
 /** What a step leaves behind, committed together with its `done`. */

@@ -1,4 +1,5 @@
-import { type DpuError, type ErrorRecord, errorRecord, toDpuError } from '../errors.ts';
+import { DpuError, type ErrorRecord, errorRecord, toDpuError } from '../errors.ts';
+import type { OperationKind } from '../instance-state.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
@@ -9,9 +10,9 @@ import type { KeyedLock } from './keyed-lock.ts';
 import { checkPlan, type Plan, type Step, type StepContext, type StepPhase } from './plan.ts';
 
 /** What a runner works with. */
-export interface RunnerParts {
+export interface RunnerParts<Kind extends string = OperationKind> {
   readonly journal: OperationJournal;
-  readonly planner: Planner;
+  readonly planner: Planner<Kind>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -48,7 +49,7 @@ interface StepState {
 }
 
 /** Runs an operation from wherever the journal says it is. */
-export function startRunner(parts: RunnerParts, operation: OperationRecord): Runner {
+export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, operation: OperationRecord<Kind>): Runner {
   const { journal, planner, clock, random, locks } = parts;
   const log = parts.log.child({ operation: operation.id, kind: operation.kind, instance: operation.instance });
   const states = new Map<string, StepState>();
@@ -61,6 +62,8 @@ export function startRunner(parts: RunnerParts, operation: OperationRecord): Run
   let pivotBegun = false;
   let broken: { readonly error: unknown } | undefined;
   let failure: { readonly error: DpuError; readonly step: string | undefined } | undefined;
+  /** Why it goes back; an undo that fails does not change it. */
+  let undoneFor: DpuError | null = null;
   let wake = (): void => {};
 
   const failureRecord = (): ErrorRecord | null => (failure ? errorRecord(failure.error, failure.step) : null);
@@ -73,7 +76,12 @@ export function startRunner(parts: RunnerParts, operation: OperationRecord): Run
   };
 
   function context(signal: AbortSignal): StepContext {
-    return { signal, output: (name) => state(name).output, secret: (id) => journal.readSecret(id) };
+    return {
+      signal,
+      output: (name) => state(name).output,
+      secret: (id) => journal.readSecret(id),
+      failure: () => undoneFor,
+    };
   }
 
   async function end(
@@ -273,6 +281,7 @@ export function startRunner(parts: RunnerParts, operation: OperationRecord): Run
       ]);
     }
     const cause = failure;
+    undoneFor = cause?.error ?? (error === null ? null : failureOf(error));
     const settledBack = (name: string): boolean => ['pending', 'undone'].includes(state(name).phase);
     for (;;) {
       if (plan.steps.every((step) => settledBack(step.name))) {
@@ -355,4 +364,9 @@ export function startRunner(parts: RunnerParts, operation: OperationRecord): Run
     },
     cutOff: () => stop.abort(new StepAborted('stopping')),
   };
+}
+
+/** The error that a record tells of. */
+function failureOf({ code, message, field }: ErrorRecord): DpuError {
+  return new DpuError(code, message, field === undefined ? {} : { field });
 }

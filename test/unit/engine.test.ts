@@ -287,6 +287,74 @@ describe('engine', () => {
     expect(() => engine.cancel(operationId)).toThrow(DpuError);
   });
 
+  it('tells an undo why, in the same life and in the next, and nothing when it was cancelled', async () => {
+    const journal = createMemoryJournal();
+    journal.operations.set(operationId, record());
+    const told: (string | undefined)[] = [];
+    const planOf = (): Plan => ({
+      pivot: 'c',
+      steps: [
+        {
+          name: 'a',
+          after: [],
+          deadlineMs: 1000,
+          retry,
+          run: async ({ failure }) => {
+            told.push(failure()?.message ?? 'nothing');
+            return {};
+          },
+          undo: async ({ failure }) => {
+            told.push(failure()?.message);
+            return {};
+          },
+        },
+        {
+          name: 'b',
+          after: ['a'],
+          deadlineMs: 1000,
+          retry,
+          run: async () => {
+            throw new DpuError('hardware', 'it burns');
+          },
+          undo: async () => {
+            if (told.length === 1) {
+              told.push('first try');
+              throw new DpuError('hardware', 'the undo fails too');
+            }
+            return {};
+          },
+        },
+        { name: 'c', after: ['b'], deadlineMs: 1000, retry, run: async () => ({}) },
+      ],
+    });
+    const first = engineFor(journal, planOf);
+    first.submit(record());
+    await first.settled(operationId);
+    expect(journal.operations.get(operationId)?.state).toBe('stuck');
+    await first.retry(operationId);
+    await first.settled(operationId);
+    expect(told).toEqual(['nothing', 'first try', 'the undo fails too']);
+
+    told.length = 0;
+    const error = { code: 'hardware', message: 'it burnt before', step: 'b', retry: 'operator' } as const;
+    const step = { attempts: 1, output: null, error: null, startedAtMs: null, endedAtMs: null };
+    const steps = [
+      { ...step, name: 'a', phase: 'done' as const },
+      { ...step, name: 'b', phase: 'undone' as const },
+      { ...step, name: 'c', phase: 'pending' as const },
+    ];
+    for (const [life, want] of [
+      [record({ state: 'unwinding', input: {}, steps, error }), 'it burnt before'],
+      [record({ state: 'unwinding', input: {}, steps, cancelRequested: true }), undefined],
+    ] as const) {
+      journal.operations.set(operationId, life);
+      const next = engineFor(journal, planOf);
+      next.submit(life);
+      await next.settled(operationId);
+      expect(told.splice(0)).toEqual([want]);
+    }
+  });
+
   it('goes on after a stop with the step that was cut off', async () => {
     const journal = createMemoryJournal();
     journal.operations.set(operationId, record());

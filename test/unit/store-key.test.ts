@@ -1,8 +1,8 @@
 import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { createSealer } from '../../kit/seal.ts';
 import { loadStoreKey } from '../../soc-daemon/store/key.ts';
-import { createSealer } from '../../soc-daemon/store/seal.ts';
 import { temporaryDirectory } from '../support/store.ts';
 
 let place: ReturnType<typeof temporaryDirectory>;

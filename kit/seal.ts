@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import { DpuError } from '../../core/errors.ts';
+import { DpuError } from '../core/errors.ts';
 
 /** Seals, opens and compares with keys derived from the store's; each use has its own (RFC 5869). */
 export interface Sealer {
