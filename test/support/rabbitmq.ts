@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Broker, startBroker, stopBroker, wipeBroker } from '../../tools/rabbitmq.ts';
+import { type Broker, isRunning, startBroker, stopBroker, wipeBroker } from '../../tools/rabbitmq.ts';
 
 /** A RabbitMQ for one test file. */
 export type TestRabbit = {
@@ -11,6 +11,8 @@ export type TestRabbit = {
   readonly password: string;
   /** Pid of the broker that runs now; changes with a restart. */
   readonly pid: number;
+  /** Whether it runs, by the same sign as `down` goes by: a process that is dying may have its pid for a while. */
+  readonly running: boolean;
   /** Ends the broker and leaves its data for `restart`. */
   down(options?: { readonly hard?: boolean }): Promise<void>;
   /** Ends the broker, if it runs, and starts it again on the same port; `wipe` loses every queue, exchange and message. */
@@ -41,6 +43,9 @@ export async function startRabbit(options: { readonly dir?: string } = {}): Prom
     password: broker.password,
     get pid() {
       return broker.pid;
+    },
+    get running() {
+      return isRunning(broker);
     },
     down: (how) => stopBroker(broker, how),
     async restart(how = {}) {

@@ -14,6 +14,15 @@ export interface Cell {
 /** How a cell ended: both are good. */
 export type Outcome = 'succeeded' | 'undone';
 
+/** A cell that ran, and the seconds that its parts took: for people. */
+export interface CellRun {
+  readonly outcome: Outcome;
+  readonly seconds: Readonly<Record<'prepare' | 'kill' | 'repair' | 'end' | 'settle', number>>;
+}
+
+/** How long a step may take to begin. */
+const STEP_MS = 60_000;
+
 const disk = (name: string, ...whats: string[]): readonly string[] => whats.map((what) => `disk:${what} ${name}`);
 const nic = (...whats: string[]): readonly string[] => whats.map((what) => `nic:${what}`);
 
@@ -134,31 +143,39 @@ export function createSweep(node: VirtualNode) {
     );
   }
 
-  /** Sends the request, and kills as the step is told of. Answers the operation's id. */
+  /** Sends the request, and kills as the step is told of. Answers the operation's id. @throws Error where it is refused, or ends without the step. */
   async function killAt({ kind, step, victim }: Cell, port: string | undefined): Promise<string> {
     const watching = new AbortController();
-    const opened = Promise.withResolvers<void>();
-    const told = (async () => {
-      const events = node.rest.events(watching.signal);
-      const first = events.next(); // sends the request for them
-      opened.resolve();
+    const events = node.rest.events(watching.signal);
+    const first = events.next(); // sends the request for them
+    let killed = false;
+    let last: Operation | undefined;
+    const told = async (): Promise<string> => {
       for (let event = await first; !event.done; event = await events.next()) {
         const operation = event.value.data as Operation;
         if (event.value.type !== 'operation' || operation.instance !== uuid || operation.kind !== kind) continue;
-        if (!operation.steps.some(({ name, phase }) => phase !== 'pending' && plainStep(name) === step)) continue;
-        await node.kill(victim);
-        return operation.id;
+        last = operation;
+        if (operation.steps.some(({ name, phase }) => phase !== 'pending' && plainStep(name) === step)) {
+          killed = true;
+          await node.kill(victim);
+          return operation.id;
+        }
+        if (isOver(operation)) throw new Error('it ended before');
       }
       throw new Error('the stream of events ended');
-    })();
-    const timer = setTimeout(() => watching.abort(new Error(`${step} was not told of`)), 60_000);
-    try {
-      await opened.promise;
+    };
+    const refused = async (): Promise<never> => {
       // Whoever is killed may take the answer along: the events tell of the operation.
-      const sent = node.call(...request(kind, port)).catch(() => undefined);
-      const id = await told;
-      void sent;
-      return id;
+      await node.call(...request(kind, port)).catch((error: unknown) => {
+        if (!killed) throw error;
+      });
+      return await new Promise<never>(() => undefined);
+    };
+    const timer = setTimeout(() => watching.abort(), STEP_MS);
+    try {
+      return await Promise.race([told(), refused()]);
+    } catch (error) {
+      throw new Error(`${step} was not told of: ${String(error)}; ${JSON.stringify(last)}\n${await node.daemonLog()}`);
     } finally {
       clearTimeout(timer);
       watching.abort();
@@ -167,20 +184,26 @@ export function createSweep(node: VirtualNode) {
 
   return {
     /** @throws Error where the operation is stuck, ends neither way, or leaves something. */
-    async run(cell: Cell): Promise<Outcome> {
+    async run(cell: Cell): Promise<CellRun> {
+      const lap = laps();
       await prepare(cell.kind);
       const port = cell.kind === 'detach_interface' ? (await node.instance(uuid)).interfaces[1]?.port_id : undefined;
       const before = cell.kind === 'build' ? [] : devicesIn(await node.leaks());
+      const prepared = lap();
       const id = await killAt(cell, port);
+      const kill = lap();
       await node.repair();
+      const repair = lap();
       const { state, error } = await node.ended(id);
+      const end = lap();
       if (state === 'stuck' || state === 'running') throw new Error(`${state}: ${JSON.stringify(error)}`);
       await node.ready();
       const undone = state !== 'succeeded';
       if (cell.kind === 'destroy' && undone) throw new Error(`a destroy ${state}: ${JSON.stringify(error)}`);
       if (cell.kind === 'destroy' || (cell.kind === 'build' && undone)) await settled(cell, undone);
       else if (cell.kind !== 'build') await sameAs(before, undone, cell.kind);
-      return undone ? 'undone' : 'succeeded';
+      const seconds = { prepare: prepared, kill, repair, end, settle: lap() };
+      return { outcome: undone ? 'undone' : 'succeeded', seconds };
     },
   };
 
@@ -208,19 +231,34 @@ export function createSweep(node: VirtualNode) {
   }
 }
 
+/** Seconds since it was last asked. */
+function laps(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const passed = Math.round((now - last) / 100) / 10;
+    last = now;
+    return passed;
+  };
+}
+
+const isOver = ({ state }: Operation): boolean => ['succeeded', 'failed', 'cancelled', 'stuck'].includes(state);
+
 function devicesIn(leaks: readonly string[]): readonly string[] {
   return leaks.filter((each) => each.startsWith('PCIe devices: '));
 }
 
-/** The table for people: steps down, victims across. */
-export function sweepTable(results: ReadonlyMap<Cell, Outcome>): string {
+/** A cell's name: `attach_volume!disk:plug later@spdk-face`. */
+export const nameOf = ({ kind, step, victim }: Cell): string => `${kind}!${step}@${victim}`;
+
+/** The table for people: steps down, victims across; of runs by their cells' names. */
+export function sweepTable(runs: ReadonlyMap<string, CellRun>): string {
   const sign = { succeeded: 'ok', undone: 'undone' } as const;
-  const found = [...results];
   const rows = kinds.flatMap((kind) =>
     sweptSteps[kind].map((step) => {
       const cells = victims.map((victim) => {
-        const result = found.find(([cell]) => cell.kind === kind && cell.step === step && cell.victim === victim);
-        return result === undefined ? '' : sign[result[1]];
+        const run = runs.get(nameOf({ kind, step, victim }));
+        return run === undefined ? '' : sign[run.outcome];
       });
       return `| ${kind} | ${step} | ${cells.join(' | ')} |`;
     }),

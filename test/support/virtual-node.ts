@@ -13,7 +13,6 @@ import type { FunctionList } from '../../schemas/generated/rest.ts';
 import { type Client, createClient } from '../../soc-daemon/cli/client.ts';
 import { daemonNodeFlags } from '../../tools/daemon-flags.ts';
 import { type Layout, layoutOf, makeDirectories, NODE, writePrivately } from '../../tools/demo/layout.ts';
-import { startTime } from '../../tools/demo/processes.ts';
 import type { Screen } from '../../tools/demo/screen.ts';
 import type { Traces } from '../../tools/demo/traces.ts';
 import { endVirtual, ensureVirtual, type Hardware, localNetns } from '../../tools/demo/virtual.ts';
@@ -141,7 +140,7 @@ export async function startVirtualNode(): Promise<VirtualNode> {
 
   async function repair(): Promise<void> {
     if (parts.rabbit === undefined) parts.rabbit = await startRabbit();
-    else if (startTime(parts.rabbit.pid) === undefined) await parts.rabbit.restart();
+    else if (!parts.rabbit.running) await parts.rabbit.restart();
     hardware = await ensureVirtual(layout, ROOT, silent);
     if (!daemonLives()) await startDaemon();
     await until(
@@ -181,18 +180,25 @@ export async function startVirtualNode(): Promise<VirtualNode> {
 
   /** Waits until the node answers through the broker, which it finds again by itself. */
   async function reachable(): Promise<void> {
+    let why: unknown;
     await until(
       'the node answers over AMQP',
       async () => {
         const asked = client?.call('report_node_status', {}, { mandatory: true, timeoutMs: 5000 });
         identity = await asked?.then(
           (status) => (status as NodeStatus).uuid,
-          () => undefined, // it may be ready before it has found its broker
+          (error: unknown) => {
+            why = error; // it may be ready before it has found its broker
+            return undefined;
+          },
         );
         return identity;
       },
       READY_MS,
-    );
+    ).catch(async (error: unknown) => {
+      const { body } = await rest.askAny('GET', '/readyz');
+      throw new Error(`${String(error)}: ${String(why)}; ${JSON.stringify(body)}\n${await daemonLog()}`);
+    });
   }
 
   const call = async <Answer>(method: string, args: Readonly<Record<string, unknown>> = {}): Promise<Answer> => {
@@ -262,7 +268,9 @@ export async function startVirtualNode(): Promise<VirtualNode> {
     await writeConfig(layout, hardware, parts.rabbit.url);
     await repair();
     await ready();
-    transport = createTransport({ url: parts.rabbit.url, connectionName: 'test platform' });
+    // looks often: a test has less time than a platform
+    const backoff = { maxMs: 500 };
+    transport = createTransport({ url: parts.rabbit.url, connectionName: 'test platform', backoff });
     const { hostname: server, exchange } = NODE;
     client = createRpcClient({ transport, exchange, topic: 'compute', server });
     await reachable();

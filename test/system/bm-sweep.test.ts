@@ -2,16 +2,22 @@
  * Every process of a node is killed at every step of build, hot-plug and destroy. By hand, until the ends that docs/crash-sweep.md calls late are
  * understood: `SWEEP_SEED=n` for a slice, `SWEEP_ALL=1` for all of it, `SWEEP_CASE` for one cell.
  */
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seededRandom } from '../support/seeded-random.ts';
-import { allCells, type Cell, createSweep, type Outcome, sweepTable } from '../support/sweep.ts';
+import { allCells, type Cell, type CellRun, createSweep, nameOf, sweepTable } from '../support/sweep.ts';
 import { canHaveVirtualNodes, startVirtualNode, type VirtualNode } from '../support/virtual-node.ts';
 
-const { SWEEP_ALL, SWEEP_SEED = '1', SWEEP_CASE, SWEEP_TABLE, SWEEP_SECONDS } = process.env;
+const { SWEEP_ALL, SWEEP_SEED = '1', SWEEP_CASE, SWEEP_RESULTS, SWEEP_TABLE, SWEEP_SECONDS } = process.env;
 const SLICE = 8;
 
-const nameOf = ({ kind, step, victim }: Cell): string => `${kind}!${step}@${victim}`;
+/** Cells that ended well in earlier runs with the same file: a line of JSON each. */
+function earlier(): Map<string, CellRun> {
+  if (SWEEP_RESULTS === undefined || !existsSync(SWEEP_RESULTS)) return new Map();
+  const lines = readFileSync(SWEEP_RESULTS, 'utf8').trim().split('\n');
+  const runs = lines.map((line) => JSON.parse(line) as { readonly name: string; readonly run?: CellRun });
+  return new Map(runs.flatMap(({ name, run }) => (run === undefined ? [] : [[name, run] as const])));
+}
 
 /** `SWEEP_CASE=attach_volume!disk:plug later@spdk-face` takes one cell; several are parted by commas. */
 function chosen(): readonly Cell[] {
@@ -29,7 +35,7 @@ const asked = [SWEEP_ALL, process.env.SWEEP_SEED, SWEEP_CASE].some((each) => eac
 if (!asked) process.stderr.write('the crash sweep on real parts: NOT RUN, see docs/crash-sweep.md\n');
 
 describe.runIf(asked && canHaveVirtualNodes('the crash sweep'))('a node whose processes are killed', () => {
-  const results = new Map<Cell, Outcome>();
+  const results = earlier();
   const end = performance.now() + Number(SWEEP_SECONDS ?? Number.POSITIVE_INFINITY) * 1000;
   let node: VirtualNode;
   let sweep: ReturnType<typeof createSweep>;
@@ -47,7 +53,8 @@ describe.runIf(asked && canHaveVirtualNodes('the crash sweep'))('a node whose pr
   it.for(chosen().map((cell) => ({ name: nameOf(cell), cell })))(
     '$name',
     { timeout: 600_000 },
-    async ({ cell }, { skip }) => {
+    async ({ name, cell }, { skip }) => {
+      if (results.has(name)) skip('it went well in an earlier run');
       if (performance.now() > end) skip('its time is over');
       if (!whole) {
         await node.close();
@@ -55,10 +62,19 @@ describe.runIf(asked && canHaveVirtualNodes('the crash sweep'))('a node whose pr
         sweep = createSweep(node);
       }
       whole = false;
-      const outcome = await sweep.run(cell);
+      const note = (told: object): void => {
+        if (SWEEP_RESULTS !== undefined) appendFileSync(SWEEP_RESULTS, `${JSON.stringify({ name, ...told })}\n`);
+      };
+      try {
+        const run = await sweep.run(cell);
+        note({ run });
+        results.set(name, run);
+        expect(['succeeded', 'undone']).toContain(run.outcome);
+      } catch (error) {
+        note({ error: String(error) });
+        throw error;
+      }
       whole = true;
-      results.set(cell, outcome);
-      expect(['succeeded', 'undone']).toContain(outcome);
     },
   );
 });
