@@ -1,5 +1,12 @@
-import type { JsonObject } from '../../../core/units.ts';
+import { hasCode } from '../../../core/errors.ts';
+import type { Clock } from '../../../core/ports/clock.ts';
+import type { Json, JsonObject } from '../../../core/units.ts';
+import { defined, objectIn, objectsIn, textOf } from './fields.ts';
 import type { CallOptions } from './http.ts';
+import type { Caller } from './keystone.ts';
+import { readBinding, readFloatingIp, readNetwork, readPort, readSubnet, writePort } from './neutron-records.ts';
+import { unless } from './rest-errors.ts';
+import type { ServiceRequest } from './service-client.ts';
 
 /** A network; the `provider:` fields are null for who may not see them. */
 export interface Network {
@@ -169,3 +176,131 @@ export interface Neutron {
   /** Aliases of the extensions that are loaded; asked for once in 10 minutes. */
   extensions(options?: CallOptions): Promise<ReadonlySet<string>>;
 }
+
+/** More of anything than an instance can have; Neutron's own limit is the operator's. */
+const most = '1000';
+
+/** How long the list of extensions is kept; milliseconds (nova keeps it as long). */
+const extensionsKeptMs = 600_000;
+
+/** Neutron as the caller sees it. */
+export function createNeutron(caller: Caller, clock: Clock): Neutron {
+  const client = caller.service('network');
+  const get = async (doing: string, path: string, query: Query, options?: CallOptions): Promise<Json> =>
+    (await client.send({ doing, method: 'GET', path, query }, options)).json;
+  const port = (id: string, part = ''): string => `ports/${encodeURIComponent(id)}${part}`;
+  let known: { readonly aliases: ReadonlySet<string>; readonly untilMs: number } | undefined;
+
+  const neutron: Neutron = {
+    async listNetworks({ ids, shared, projectId }, options) {
+      if (ids?.length === 0) return [];
+      const query = {
+        id: ids,
+        shared: shared === undefined ? undefined : String(shared),
+        project_id: projectId,
+        limit: most,
+      };
+      return objectsIn(await get('list networks', 'networks', query, options), 'networks').map(readNetwork);
+    },
+    async showNetwork(id, options) {
+      const json = await get(`show network ${id}`, `networks/${encodeURIComponent(id)}`, {}, options);
+      return readNetwork(objectIn(json, 'network'));
+    },
+    async listSubnets({ ids, networkId }, options) {
+      if (ids?.length === 0) return [];
+      const query = { id: ids, network_id: networkId, limit: most };
+      return objectsIn(await get('list subnets', 'subnets', query, options), 'subnets').map(readSubnet);
+    },
+    async listFloatingIps({ portId, fixedIpAddress }, options) {
+      const query = { port_id: portId, fixed_ip_address: fixedIpAddress };
+      try {
+        const json = await get(`list floating addresses of port ${portId}`, 'floatingips', query, options);
+        return objectsIn(json, 'floatingips').map(readFloatingIp);
+      } catch (error) {
+        // a cloud without routers has no such resource
+        if (hasCode(error, 'not_found')) return [];
+        throw error;
+      }
+    },
+
+    async listPorts(filter, options) {
+      const query = {
+        id: filter.id,
+        device_id: filter.deviceId,
+        device_owner: filter.deviceOwner,
+        network_id: filter.networkId,
+        project_id: filter.projectId,
+        'binding:host_id': filter.bindingHost,
+        limit: most,
+      };
+      return objectsIn(await get('list ports', 'ports', query, options), 'ports').map(readPort);
+    },
+    async showPort(id, options) {
+      return readPort(objectIn(await get(`show port ${id}`, port(id), {}, options), 'port'));
+    },
+    async createPort({ networkId, projectId, ...change }, options) {
+      const json = { port: { ...writePort(change), ...defined({ network_id: networkId, project_id: projectId }) } };
+      const doing = `create a port on network ${networkId}`;
+      return readPort(
+        objectIn((await client.send({ doing, method: 'POST', path: 'ports', json }, options)).json, 'port'),
+      );
+    },
+    async updatePort(id, change, options) {
+      const json = { port: writePort(change) };
+      const doing = `update port ${id}`;
+      return readPort(
+        objectIn((await client.send({ doing, method: 'PUT', path: port(id), json }, options)).json, 'port'),
+      );
+    },
+    async deletePort(id, options) {
+      await unless('not_found', client.send({ doing: `delete port ${id}`, method: 'DELETE', path: port(id) }, options));
+    },
+
+    async showBinding(id, host, options) {
+      const path = port(id, `/bindings/${encodeURIComponent(host)}`);
+      return readBinding(objectIn(await get(`show binding of port ${id} to ${host}`, path, {}, options), 'binding'));
+    },
+    async listBindings(id, options) {
+      return objectsIn(await get(`list bindings of port ${id}`, port(id, '/bindings'), {}, options), 'bindings').map(
+        readBinding,
+      );
+    },
+    async ensureBinding(id, { host, vnicType, profile }, options) {
+      const json = { binding: defined({ host, vnic_type: vnicType, profile }) };
+      const doing = `bind port ${id} to ${host}`;
+      const path = port(id, '/bindings');
+      try {
+        // an ensure: made twice is a conflict, which is answered by the one that is there
+        const { json: made } = await client.send({ doing, method: 'POST', path, json, repeatable: true }, options);
+        return readBinding(objectIn(made, 'binding'));
+      } catch (error) {
+        if (hasCode(error, 'conflict')) return await neutron.showBinding(id, host, options);
+        throw error;
+      }
+    },
+    async activateBinding(id, host, options) {
+      const path = port(id, `/bindings/${encodeURIComponent(host)}/activate`);
+      const doing = `activate the binding of port ${id} to ${host}`;
+      // refused with 409 when it is active already
+      await unless('conflict', client.send({ doing, method: 'PUT', path, json: {} }, options));
+    },
+    async deleteBinding(id, host, options) {
+      const path = port(id, `/bindings/${encodeURIComponent(host)}`);
+      await unless(
+        'not_found',
+        client.send({ doing: `unbind port ${id} from ${host}`, method: 'DELETE', path }, options),
+      );
+    },
+
+    async extensions(options) {
+      if (known && clock.monotonicMs() < known.untilMs) return known.aliases;
+      const json = await get('list extensions', 'extensions', {}, options);
+      const aliases = new Set(objectsIn(json, 'extensions').map((each) => textOf(each, 'alias')));
+      known = { aliases, untilMs: clock.monotonicMs() + extensionsKeptMs };
+      return aliases;
+    },
+  };
+  return neutron;
+}
+
+type Query = NonNullable<ServiceRequest['query']>;

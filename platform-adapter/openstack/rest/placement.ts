@@ -1,19 +1,16 @@
-import { DpuError, hasCode } from '../../../core/errors.ts';
-import type { Json, JsonObject } from '../../../core/units.ts';
-import {
-  defined,
-  numberMap,
-  numberOf,
-  objectIn,
-  objectOf,
-  objectsIn,
-  optionalNumber,
-  optionalText,
-  textOf,
-  textsOf,
-} from './fields.ts';
+import { hasCode } from '../../../core/errors.ts';
+import { defined, numberOf, objectOf, objectsIn, optionalNumber, optionalText, textsOf } from './fields.ts';
 import type { CallOptions, HttpAnswer } from './http.ts';
 import type { Caller } from './keystone.ts';
+import {
+  readAggregates,
+  readInventories,
+  readProvider,
+  readResources,
+  readTraits,
+  writeAllocations,
+  writeInventory,
+} from './placement-records.ts';
 import { isGenerationConflict, recoded, retryOnGenerationConflict, unless } from './rest-errors.ts';
 import type { ServiceRequest } from './service-client.ts';
 
@@ -290,73 +287,4 @@ async function written(call: Promise<unknown>): Promise<void> {
     if (isGenerationConflict(error)) throw error;
     await recoded('conflict', 'exhausted', Promise.reject(error));
   }
-}
-
-function readProvider(data: JsonObject): ResourceProvider {
-  const uuid = textOf(data, 'uuid');
-  return {
-    uuid,
-    name: textOf(data, 'name'),
-    generation: numberOf(data, 'generation'),
-    parentUuid: optionalText(data, 'parent_provider_uuid'),
-    rootUuid: optionalText(data, 'root_provider_uuid') ?? uuid,
-  };
-}
-
-function readInventories(json: Json): ProviderInventories {
-  const data = objectOf(json, 'inventories');
-  const each = objectIn(data, 'inventories');
-  return {
-    generation: numberOf(data, 'resource_provider_generation'),
-    inventories: Object.fromEntries(Object.keys(each).map((name) => [name, readInventory(objectIn(each, name))])),
-  };
-}
-
-function readInventory(data: JsonObject): Inventory {
-  return {
-    total: numberOf(data, 'total'),
-    reserved: numberOf(data, 'reserved'),
-    minUnit: numberOf(data, 'min_unit'),
-    maxUnit: numberOf(data, 'max_unit'),
-    stepSize: numberOf(data, 'step_size'),
-    allocationRatio: numberOf(data, 'allocation_ratio'),
-  };
-}
-
-function writeInventory(each: Inventory): JsonObject {
-  return {
-    total: each.total,
-    reserved: each.reserved,
-    min_unit: each.minUnit,
-    max_unit: each.maxUnit,
-    step_size: each.stepSize,
-    allocation_ratio: each.allocationRatio,
-  };
-}
-
-function readTraits(json: Json): ProviderTraits {
-  const data = objectOf(json, 'traits');
-  return { generation: numberOf(data, 'resource_provider_generation'), traits: textsOf(data, 'traits') };
-}
-
-function readAggregates(json: Json): ProviderAggregates {
-  const data = objectOf(json, 'aggregates');
-  return { generation: numberOf(data, 'resource_provider_generation'), aggregates: textsOf(data, 'aggregates') };
-}
-
-function readResources(data: JsonObject): Readonly<Record<string, Resources>> {
-  const held = objectIn(data, 'allocations');
-  return Object.fromEntries(Object.keys(held).map((each) => [each, numberMap(objectIn(held, each), 'resources')]));
-}
-
-function writeAllocations({ allocations, projectId, userId, consumerGeneration }: ConsumerAllocations): JsonObject {
-  if (projectId === null || userId === null) {
-    throw new DpuError('invalid', 'an allocation is of a project and a user', { field: 'projectId' });
-  }
-  return {
-    allocations: Object.fromEntries(Object.entries(allocations).map(([each, resources]) => [each, { resources }])),
-    project_id: projectId,
-    user_id: userId,
-    consumer_generation: consumerGeneration,
-  };
 }
