@@ -44,6 +44,8 @@ export interface LoadedConfig {
   readonly reports: Required<Part<'reports'>>;
   readonly reconcile: Required<Part<'reconcile'>>;
   readonly retention: Required<Part<'retention'>>;
+  readonly disk: Required<Part<'disk'>>;
+  readonly clock: Required<Part<'clock'>>;
   readonly catalogue: {
     readonly flavors: NonNullable<Part<'catalogue'>['flavors']>;
     readonly subnets: Readonly<
@@ -59,11 +61,12 @@ export interface LoadedConfig {
     readonly volumes_dir: string;
   };
   readonly host: WithDefaults<
-    Omit<Part<'host'>, 'ipmi' | 'hardware'>,
+    Omit<Part<'host'>, 'ipmi' | 'hardware' | 'bios'>,
     'redfish' | 'username' | 'password_file' | 'smbios_file'
   > & {
     readonly ipmi?: Required<NonNullable<Part<'host'>['ipmi']>>;
     readonly hardware: NonNullable<Part<'host'>['hardware']>;
+    readonly bios: WithDefaults<NonNullable<Part<'host'>['bios']>, 'baseline' | 'required'>;
   };
   readonly sim: WithDefaults<Part<'sim'>, 'world_file'>;
   readonly log: Required<Part<'log'>>;

@@ -32,6 +32,8 @@ export interface Metrics {
   setOutboxDepth(casts: number): void;
   /** Ids of the reasons that hold now. */
   setNotReadyReasons(ids: readonly string[]): void;
+  /** What was looked at, with what it came to. */
+  setHealth(checks: readonly { readonly id: string; readonly state: string; readonly reason: string | null }[]): void;
   httpAnswered(exchange: HttpExchange): void;
   /** Event streams open now. */
   setEventStreams(streams: number): void;
@@ -43,6 +45,7 @@ export interface Metrics {
   readonly contentType: string;
 }
 
+const healthValues: Readonly<Record<string, number>> = { ok: 0, warn: 1, fail: 2, unknown: -1 };
 const openStates: readonly Operation['state'][] = ['queued', 'running', 'unwinding', 'stuck'];
 const operationBuckets = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900];
 const commitBuckets = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
@@ -88,6 +91,18 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
     labelNames: ['reason'],
     registers,
   });
+  const warnings = new Gauge({
+    name: 'dpu_warning',
+    help: '1 for every warning that holds',
+    labelNames: ['warning'],
+    registers,
+  });
+  const health = new Gauge({
+    name: 'dpu_health',
+    help: 'What was looked at: 0 fine, 1 warning, 2 keeps instances away, -1 not to be told',
+    labelNames: ['check'],
+    registers,
+  });
   const http = new Histogram({
     name: 'dpu_http_request_seconds',
     help: 'Answered requests',
@@ -119,6 +134,14 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
     setNotReadyReasons: (ids) => {
       notReady.reset();
       for (const reason of ids) notReady.set({ reason }, 1);
+    },
+    setHealth: (checks) => {
+      warnings.reset();
+      health.reset();
+      for (const { id, state, reason } of checks) {
+        health.set({ check: id }, healthValues[state] ?? -1);
+        if (state === 'warn' && reason !== null) warnings.set({ warning: reason }, 1);
+      }
     },
     httpAnswered: ({ method, route, status, seconds }) => http.observe({ method, route, status }, seconds),
     setEventStreams: (count) => streams.set(count),

@@ -21,8 +21,10 @@ import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
 import { consolePath } from './api/console-socket.ts';
 import { type ApiAddress, createApi } from './api/create-api.ts';
 import { bmcPassword, checkPeers, openPeers } from './peers.ts';
+import { clockProbe } from './service/clock-sync.ts';
 import { createConsoleHub } from './service/console-hub.ts';
 import { createDaemon, type Daemon } from './service/daemon.ts';
+import { watchDisk } from './service/disk.ts';
 import { settleIdentity } from './service/identity.ts';
 import { measure, timeCommits } from './service/measure.ts';
 import { createOneTimeTokens } from './service/one-time-tokens.ts';
@@ -135,6 +137,11 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   const { snic, storage, volumes, power } = peers;
   const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node });
   const binder = await peers.openNetwork(identity.uuid, store);
+  const disk = watchDisk({
+    directory: config.state_dir,
+    lowMib: config.disk.low_mib,
+    fullMib: config.disk.full_mib,
+  });
   const networks = createSubnetService(store, config.catalogue.subnets);
   const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, node: identity.uuid });
   const consoles = openConsoles({ source: peers.console, store, stateDir: config.state_dir, clock, random, log });
@@ -155,7 +162,9 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
       retainMs: config.retention.days * 86_400_000,
       maxOperations: config.retention.max_operations,
     },
-    clockSynchronised: async () => null,
+    probes: [disk.look, ...(config.clock.check === 'off' ? [] : [clockProbe(clock)])],
+    restrictedHost: config.functions.restricted_host,
+    admit: disk.admit,
     onPeerRestart: (listener) => peers.onPeerRestart(listener),
     adapters: (service) =>
       url === null || !config.amqp

@@ -2,7 +2,7 @@ import type { OperationKind } from '../instance-state.ts';
 import type { OperationRecord } from '../operation/journal.ts';
 import type { Plan } from '../operation/plan.ts';
 import type { JsonObject } from '../units.ts';
-import type { HostInventory, PowerState } from './power-controller.ts';
+import type { HostInventory, PowerOwner, PowerState } from './power-controller.ts';
 
 /** How instances are made on this node: bare metal, or virtual machines. */
 export interface ComputeDriver {
@@ -16,4 +16,6 @@ export interface ComputeDriver {
   hostPower(signal?: AbortSignal): Promise<PowerState>;
   /** Power as it was last seen or set, without asking; `unknown` after a question that was not answered. */
   lastPower(): PowerState;
+  /** Who works on the host's power now; null: nobody. */
+  powerOwner(): PowerOwner | null;
 }

@@ -1,6 +1,7 @@
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
+import type { HealthReport, HostPower } from '../../schemas/generated/rest.ts';
 import type { RpcMethods } from '../../schemas/generated/rpc.ts';
 
 /** Who asks, for the audit log: `amqp`, `rest:admin`. */
@@ -100,6 +101,10 @@ export interface ComputeService {
   /** Ends when the operation has ended or is stuck. @throws `not_found`; the signal's reason. */
   waitForEnd(operation: string, signal?: AbortSignal): Promise<Operation>;
   nodeStatus(): NodeStatus;
+  /** What the node looked at, what was found, and what to do. */
+  health(): HealthReport;
+  /** The host's power: how it is, whose it is, and who works on it now. */
+  power(): HostPower;
   listInstances(args: Args<'list_instances'>): { instances: Instance[]; next?: string };
   /** @throws `not_found`. */
   getInstance(uuid: string): Instance;

@@ -66,5 +66,6 @@ export function createBmDriver({ deadlines, ...rest }: BmDriverOptions): Compute
     inventory: (signal) => power.inventory(signal),
     hostPower: (signal) => power.getPower(signal),
     lastPower: power.last,
+    powerOwner: () => power.owner(),
   };
 }

@@ -2,7 +2,7 @@ import { DpuError } from '../../core/errors.ts';
 import type { LoadedConfig } from '../../kit/config.ts';
 
 /** The settings of the host's BMC. */
-export type HostSettings = LoadedConfig['host'];
+export type HostSettings = Omit<LoadedConfig['host'], 'bios'>;
 
 /** Refuses what a schema can't. @throws DpuError `invalid`. */
 export function checkHost(host: HostSettings): void {

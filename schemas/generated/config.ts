@@ -397,6 +397,28 @@ export interface SocDaemonConfig {
     max_operations?: number;
   };
   /**
+   * Free space of the file system of state_dir.
+   */
+  disk?: {
+    /**
+     * With less space in state_dir the node warns, in MiB.
+     */
+    low_mib?: number;
+    /**
+     * With less space it is not ready, and accepts nothing but what ends things, in MiB.
+     */
+    full_mib?: number;
+  };
+  /**
+   * The time of the SoC.
+   */
+  clock?: {
+    /**
+     * `auto`: a clock that is said not to be synchronised makes the node not ready. `off`: nobody is asked.
+     */
+    check?: 'auto' | 'off';
+  };
+  /**
    * What stands in where there is no OpenStack.
    */
   catalogue?: {
@@ -469,6 +491,10 @@ export interface SocDaemonConfig {
      * snic-controller's unix socket; with `kind: snic`.
      */
     socket?: string;
+    /**
+     * A card that the host may reconfigure (no `mlxprivhost` restriction): nothing, a warning, or not ready.
+     */
+    restricted_host?: 'ignore' | 'warn' | 'require';
   };
   /**
    * The switch that representors go into.
@@ -736,6 +762,36 @@ export interface SocDaemonConfig {
      * How long the host has to come on, or to be off when its power is taken away, in seconds.
      */
     power_timeout_s?: number;
+    /**
+     * The host's BIOS settings, by Redfish.
+     */
+    bios?: {
+      /**
+       * When an instance goes, settings that differ from the baseline are set back. False: they are reported.
+       */
+      restore?: boolean;
+      /**
+       * Setting -> value, by the names that the BMC has. Default: what was found when the node first saw the host with no instance.
+       */
+      baseline?: {
+        [k: string]: string | number | boolean;
+      };
+      /**
+       * Setting -> values that allow a build, beside the built-in table; `*` stands for any characters. An empty list takes a check of the table away.
+       */
+      required?: {
+        /**
+         * @maxItems 32
+         */
+        [k: string]: (string | number | boolean)[];
+      };
+      /**
+       * Settings that are never compared or set; `*` stands for any characters.
+       *
+       * @maxItems 256
+       */
+      ignore?: string[];
+    };
   };
   /**
    * The simulated hardware of what has the kind `sim`.

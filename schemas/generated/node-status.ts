@@ -5,6 +5,10 @@ export interface NodeStatus {
   uuid: string;
   ready: boolean;
   not_ready_reasons: NotReadyReason[];
+  /**
+   * What does not keep instances away and should be looked at.
+   */
+  warnings?: NodeWarning[];
   node_type: 'BM' | 'VM';
   DPU_model: string;
   /**
@@ -30,6 +34,14 @@ export interface NodeStatus {
   instances: Instance[];
 }
 export interface NotReadyReason {
+  id: string;
+  message: string;
+  /**
+   * RFC 3339, UTC
+   */
+  since: string;
+}
+export interface NodeWarning {
   id: string;
   message: string;
   /**

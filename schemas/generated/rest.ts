@@ -21,6 +21,11 @@ export interface RestBodies {
   maintenance_request?: MaintenanceRequest;
   health?: Health;
   readiness?: Readiness;
+  health_report?: HealthReport;
+  power?: HostPower;
+  membership?: Membership;
+  membership_request?: MembershipRequest;
+  bios?: BiosReport;
   event?: EventData;
   openapi?: OpenApiDocument;
   dashboard_request?: DashboardRequest;
@@ -202,6 +207,91 @@ export interface ReadinessReason {
   since: string;
 }
 /**
+ * What the node looked at, and what it found.
+ */
+export interface HealthReport {
+  ready: boolean;
+  checks: HealthCheck[];
+}
+/**
+ * One thing that is looked at; its id is stable.
+ */
+export interface HealthCheck {
+  id: string;
+  state: 'ok' | 'warn' | 'fail' | 'unknown';
+  reason: string | null;
+  found: string;
+  todo: string | null;
+  since: string | null;
+}
+/**
+ * The host's power: how it is, whose it is, and who works on it now.
+ */
+export interface HostPower {
+  state: 'on' | 'off' | 'unknown';
+  instance: string | null;
+  operation: string | null;
+  owner: PowerOwner | null;
+}
+export interface PowerOwner {
+  reason: string;
+  /**
+   * RFC 3339, UTC
+   */
+  since: string;
+}
+/**
+ * Whether the node belongs to its platform.
+ */
+export interface Membership {
+  member: boolean;
+  since: string | null;
+  reason: string | null;
+}
+/**
+ * Leaves the platform, or joins it again.
+ */
+export interface MembershipRequest {
+  member: boolean;
+  reason?: string | null;
+  /**
+   * Leaves although there are instances; they stay as they are.
+   */
+  force?: boolean;
+}
+/**
+ * The host's BIOS settings against the baseline.
+ */
+export interface BiosReport {
+  /**
+   * False: the BMC does not let them be read.
+   */
+  controlled: boolean;
+  baseline: 'none' | 'captured' | 'configured';
+  captured_at: string | null;
+  /**
+   * How many the baseline has.
+   */
+  settings: number;
+  differing: BiosDifference[];
+  unsafe: BiosHazard[];
+}
+export interface BiosDifference {
+  name: string;
+  baseline: string | number | boolean;
+  now: string | number | boolean;
+  /**
+   * After the next reset.
+   */
+  next: string | number | boolean;
+}
+export interface BiosHazard {
+  name: string;
+  next: string | number | boolean;
+  allowed: (string | number | boolean)[];
+  why: string;
+}
+/**
  * A change to an instance: a plan of steps, done or undone.
  */
 export interface Operation {
@@ -371,6 +461,10 @@ export interface NodeStatus {
   uuid: string;
   ready: boolean;
   not_ready_reasons: NotReadyReason[];
+  /**
+   * What does not keep instances away and should be looked at.
+   */
+  warnings?: NodeWarning[];
   node_type: 'BM' | 'VM';
   DPU_model: string;
   /**
@@ -396,6 +490,14 @@ export interface NodeStatus {
   instances: Instance[];
 }
 export interface NotReadyReason {
+  id: string;
+  message: string;
+  /**
+   * RFC 3339, UTC
+   */
+  since: string;
+}
+export interface NodeWarning {
   id: string;
   message: string;
   /**

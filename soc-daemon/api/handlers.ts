@@ -31,6 +31,12 @@ const consoleLogBytes = 1_048_576;
 /** `GET /v1/node`. */
 export const getNode = ({ service }: RequestContext): Reply => ok(service.nodeStatus());
 
+/** `GET /v1/health`. */
+export const getHealthReport = ({ service }: RequestContext): Reply => ok(service.health());
+
+/** `GET /v1/power`. */
+export const getPower = ({ service }: RequestContext): Reply => ok(service.power());
+
 /** `GET /v1/instances`. */
 export const listInstances = ({ service, query }: RequestContext): Reply =>
   ok(service.listInstances(args('list_instances', query)));

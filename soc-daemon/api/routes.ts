@@ -139,6 +139,14 @@ export const routes: readonly Route[] = [
     tag: 'node',
     summary: 'The node as it is now.',
   }),
+  read('/v1/health', 'get_health_report', rest('health_report'), handlers.getHealthReport, {
+    tag: 'node',
+    summary: 'What the node looked at, what it found, and what to do.',
+  }),
+  read('/v1/power', 'get_power', rest('power'), handlers.getPower, {
+    tag: 'node',
+    summary: "The host's power: how it is, whose it is, and who works on it now.",
+  }),
   read('/v1/instances', 'list_instances', answerOf('list_instances'), handlers.listInstances, {
     tag: 'instances',
     summary: 'The instances, by pages.',

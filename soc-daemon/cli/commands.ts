@@ -2,12 +2,13 @@
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
-import type { DashboardAccess, Maintenance, Readiness } from '../../schemas/generated/rest.ts';
+import type { DashboardAccess, Maintenance } from '../../schemas/generated/rest.ts';
 import { buildOptions, buildRequest, networkEntry, volumeEntry } from './build-request.ts';
 import type { Command, Context, Option } from './command.ts';
 import { openConsole, showConsoleLog } from './console.ts';
 import { CliError, type ExitCode, exitCode, usage } from './exit-code.ts';
 import { change, follow, progressLine } from './follow.ts';
+import { nodeCommands } from './node-commands.ts';
 import { cell } from './output.ts';
 import { instancePath, pages } from './resolve.ts';
 
@@ -87,7 +88,11 @@ function operationPath(context: Context): string {
 async function showNode(context: Context): Promise<ExitCode> {
   const node = (await context.client.ask('GET', '/v1/node')) as NodeStatus;
   const reasons = node.not_ready_reasons.map((each) => each.id);
-  context.showThing({ ...node }, { ...node, not_ready_reasons: reasons, instances: node.instances.map((i) => i.name) });
+  const warnings = (node.warnings ?? []).map((each) => each.id);
+  context.showThing(
+    { ...node },
+    { ...node, not_ready_reasons: reasons, warnings, instances: node.instances.map((i) => i.name) },
+  );
   return exitCode.done;
 }
 
@@ -148,21 +153,6 @@ function describe(type: string, data: unknown): string {
     return cell(`${(data as Instance).uuid} ${(data as Instance).name} ${(data as Instance).state}`);
   if (type === 'node') return (data as NodeStatus).ready ? 'ready' : 'not ready';
   return 'events were missed';
-}
-
-async function doctor(context: Context): Promise<ExitCode> {
-  const { body } = await context.client.askAny('GET', '/readyz');
-  const readiness = body as Partial<Readiness>;
-  if (readiness.ready === undefined || readiness.reasons === undefined) {
-    throw new CliError(exitCode.failed, 'the node does not say whether it is ready');
-  }
-  const { ready, reasons } = readiness;
-  if (context.format !== 'table') context.showThing({ ready, reasons });
-  else {
-    context.print(ready ? 'The node is ready: instances may be scheduled here.' : 'The node is not ready:');
-    for (const reason of reasons) context.print(`- ${cell(reason.message)} (${reason.id}, since ${reason.since})`);
-  }
-  return ready ? exitCode.done : exitCode.failed;
 }
 
 const reboot: Option = { name: 'type', value: 'TYPE', help: 'soft (default) or hard', choices: ['soft', 'hard'] };
@@ -352,7 +342,7 @@ export const commands: readonly Command[] = [
   { words: ['maintenance', 'off'], help: 'accepts new instances again', run: (c) => maintain(c, false) },
   { words: ['events'], help: 'shows what happens, as it happens', run: watchEvents },
   list(['audit'], '/v1/audit', 'audit', ['at', 'by', 'action', 'instance', 'operation'], 'shows who changed what'),
-  { words: ['doctor'], help: 'says whether the node is ready, and if not, why', run: doctor },
+  ...nodeCommands,
 ];
 
 function needed(context: Context, name: string): string {

@@ -1,5 +1,6 @@
 import { requestedInstanceId } from '../../core/derived-ids.ts';
 import { DpuError } from '../../core/errors.ts';
+import type { OperationKind } from '../../core/instance-state.ts';
 import type { Engine } from '../../core/operation/engine.ts';
 import { isEnded, type OperationRecord } from '../../core/operation/journal.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
@@ -22,6 +23,8 @@ export interface ComputeServiceParts extends Omit<AcceptParts, 'nodeType' | 'inv
   readonly events: EventFeed;
   /** What is on the card that is not ours, as last seen. */
   readonly foreignFunctions: () => readonly FunctionState[];
+  /** Refuses an operation that there is no room for. @throws DpuError. */
+  readonly admit: (kind: OperationKind) => Promise<void>;
   /** null: the host has no console that could be reached. */
   readonly consoles: ConsoleAccess | null;
 }
@@ -135,6 +138,7 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
       Object.entries({ ...compared, method }).map(([name, value]) => [name, store.hmac(value)]),
     );
     const isRepeat = before !== null && (kind !== 'destroy' || !isEnded(before.state));
+    if (!isRepeat) await parts.admit(kind);
     if (kind === 'build' && !isRepeat) refuseNewInstance();
     const resolve = (): Promise<Resolved> =>
       method === 'build_and_run_instance'
@@ -168,6 +172,14 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
       return operationView(operationOf(id));
     },
     nodeStatus: monitor.status,
+    health() {
+      return { ready: monitor.status().ready, checks: [...monitor.health()] };
+    },
+    power() {
+      const instance = store.liveInstances().find((each) => each.claimed)?.id ?? null;
+      const running = store.unendedOperations().find((each) => each.instance === instance);
+      return { state: monitor.power(), instance, operation: running?.id ?? null, owner: driver.powerOwner() };
+    },
     listInstances({ state, limit, cursor }) {
       const page = store.listInstances(state ?? null, { limit: limit ?? defaultLimit, cursor: cursor ?? null });
       return { instances: [...page.instances], ...(page.next === null ? {} : { next: page.next }) };

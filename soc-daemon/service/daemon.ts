@@ -1,3 +1,4 @@
+import type { OperationKind } from '../../core/instance-state.ts';
 import { createEngine } from '../../core/operation/engine.ts';
 import { isEnded } from '../../core/operation/journal.ts';
 import { createKeyedLock } from '../../core/operation/keyed-lock.ts';
@@ -13,6 +14,7 @@ import { type ConsoleAccess, createComputeService } from './compute-service.ts';
 import type { ConsoleHub } from './console-hub.ts';
 import { createEventFeed } from './events.ts';
 import type { CatalogueFlavor } from './flavors.ts';
+import type { HealthProbe } from './health.ts';
 import { createNodeMonitor } from './node-monitor.ts';
 import type { Peers } from './observe.ts';
 import { createPlanner } from './planner.ts';
@@ -36,7 +38,11 @@ export interface DaemonParts {
     readonly retainMs: number;
     readonly maxOperations: number;
   };
-  readonly clockSynchronised: () => Promise<boolean | null>;
+  /** What is looked at beside the peers: disk, clock. */
+  readonly probes: readonly HealthProbe[];
+  readonly restrictedHost: 'ignore' | 'warn' | 'require';
+  /** Refuses what the disk has no room for; absent: nothing. */
+  readonly admit?: (kind: OperationKind) => Promise<void>;
   /** Tells when a peer came back and may have forgotten what is ours; answers how to stop listening. */
   readonly onPeerRestart: (listener: () => void) => () => void;
   /** The host's console, shared and logged; null where it has none. */
@@ -65,6 +71,14 @@ export function createDaemon(parts: DaemonParts): Daemon {
   const { store, identity, driver, peers, clock, random, log, limits } = parts;
   const gate = createKeyedLock();
   const events = createEventFeed(clock);
+  const broker: HealthProbe = async () => {
+    if (adapters.length === 0) return { check: 'broker', state: 'ok', found: 'none is configured' };
+    const names = adapters.map(({ name }) => name).join(', ');
+    if (adapters.every((adapter) => adapter.connected())) {
+      return { check: 'broker', state: 'ok', found: `connected: ${names}` };
+    }
+    return { check: 'broker', state: 'unknown', found: `not connected now: ${names}` };
+  };
   const monitor = createNodeMonitor({
     store,
     identity,
@@ -72,7 +86,8 @@ export function createDaemon(parts: DaemonParts): Daemon {
     snic: peers.snic,
     clock,
     log,
-    clockSynchronised: parts.clockSynchronised,
+    probes: [...parts.probes, broker],
+    restrictedHost: parts.restrictedHost,
     onChange: (status) => events.emit('node', status),
   });
   monitor.reason('starting', 'the node looks at what it finds');
@@ -112,6 +127,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     networks: peers.networks,
     node: identity.uuid,
     foreignFunctions: reconciler.foreign,
+    admit: parts.admit ?? (async () => undefined),
     consoles: parts.consoles,
   });
   const adapters = parts.adapters(service);

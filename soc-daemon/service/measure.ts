@@ -10,6 +10,7 @@ export interface DaemonMetrics {
   setBrokerConnected(connected: boolean): void;
   setOutboxDepth(casts: number): void;
   setNotReadyReasons(ids: readonly string[]): void;
+  setHealth(checks: readonly { readonly id: string; readonly state: string; readonly reason: string | null }[]): void;
 }
 
 /** Hooks of the store that time every write, from the moment that it is asked for until it is on the disk. */
@@ -47,6 +48,7 @@ export function measure(parts: {
     metrics.setOperations(counts);
     metrics.setOutboxDepth(store.casts(outboxShown).length);
     metrics.setNotReadyReasons(daemon.service.nodeStatus().not_ready_reasons.map(({ id }) => id));
+    metrics.setHealth(daemon.service.health().checks);
     metrics.setBrokerConnected(daemon.adapters.some((adapter) => adapter.connected()));
   }
 

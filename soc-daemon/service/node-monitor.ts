@@ -4,22 +4,19 @@ import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { NodeIdentity, NodeStore } from '../../core/ports/node-store.ts';
 import type { HostInventory, PowerState } from '../../core/ports/power-controller.ts';
-import type { SnicController } from '../../core/ports/snic-controller.ts';
+import type { CardDescription, SnicController } from '../../core/ports/snic-controller.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
+import type { HealthCheck } from '../../schemas/generated/rest.ts';
+import {
+  advice,
+  type CheckId,
+  checkIds,
+  type Finding,
+  type HealthProbe,
+  type NotReadyId,
+  type WarningId,
+} from './health.ts';
 import { patienceMs, within } from './within.ts';
-
-/** Stable ids of why a node takes no instances. */
-export type NotReadyId =
-  | 'starting'
-  | 'readopting'
-  | 'maintenance'
-  | 'bmc-unreachable'
-  | 'snic-unreachable'
-  | 'ovs-unreachable'
-  | 'storage-unreachable'
-  | 'volumes-unreachable'
-  | 'networks-unreachable'
-  | 'clock-unsynchronised';
 
 /** What the monitor works with. */
 export interface NodeMonitorParts {
@@ -29,8 +26,10 @@ export interface NodeMonitorParts {
   readonly snic: SnicController;
   readonly clock: Clock;
   readonly log: Log;
-  /** Whether the wall clock is synchronised; null where nobody can tell. */
-  readonly clockSynchronised: () => Promise<boolean | null>;
+  /** What is looked at beside the peers. */
+  readonly probes: readonly HealthProbe[];
+  /** What a card that the host may reconfigure comes to. */
+  readonly restrictedHost: 'ignore' | 'warn' | 'require';
   readonly onChange: (status: NodeStatus) => void;
 }
 
@@ -44,10 +43,20 @@ export interface NodeMonitor {
   refresh(): Promise<void>;
   /** Sets or clears a reason; the message is for people. */
   reason(id: NotReadyId, message: string | null): void;
+  /** Takes in what a look at something came to; its reasons and warnings follow. */
+  note(finding: Finding): void;
+  /** All that is looked at, with what was found last and what to do. */
+  health(): readonly HealthCheck[];
   /** Tells of a change where there is one; changes that follow each other closely are told as one. */
   publish(): void;
   /** Tells nothing more. */
   stop(): void;
+}
+
+/** A reason or warning that holds. */
+interface Held {
+  readonly message: string;
+  readonly since: string;
 }
 
 /** How long changes are gathered before they are told, in milliseconds. */
@@ -56,7 +65,9 @@ const gatherMs = 200;
 /** Makes a monitor; the node is not ready (`starting`) until somebody clears that. */
 export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
   const { store, identity, driver, snic, clock } = parts;
-  const reasons = new Map<NotReadyId, { readonly message: string; readonly since: string }>();
+  const reasons = new Map<NotReadyId, Held>();
+  const warnings = new Map<WarningId, Held>();
+  const findings = new Map<CheckId, Finding>();
   let inventory: HostInventory | null = null;
   let answers = false;
   const power = (): PowerState => (answers ? driver.lastPower() : 'unknown');
@@ -65,6 +76,56 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
   let gathering: Timer | undefined;
   const stopping = new AbortController();
   let generation = Number(store.setting('node.generation') ?? '0');
+
+  function warn(id: WarningId, message: string | null): void {
+    if (message === null) {
+      if (warnings.delete(id)) parts.log.info('warning is gone', { warning: id });
+      return;
+    }
+    const known = warnings.get(id);
+    warnings.set(id, { message, since: known?.since ?? timestamp(clock) });
+    if (!known) parts.log.warn('node should be looked at', { warning: id, why: message });
+  }
+
+  function note(finding: Finding): void {
+    const { check, state, id, found } = finding;
+    findings.set(check, finding);
+    for (const each of checkIds[check]) {
+      reason(each as NotReadyId, state === 'fail' && each === id ? found : null);
+      warn(each as WarningId, state === 'warn' && each === id ? found : null);
+    }
+  }
+
+  function checks(): readonly HealthCheck[] {
+    const known = Object.entries(checkIds).map(([check, ids]): HealthCheck => {
+      const failed = ids.find((id) => reasons.has(id as NotReadyId));
+      const warned = ids.find((id) => warnings.has(id as WarningId));
+      const id = failed ?? warned ?? null;
+      const held = failed ? reasons.get(failed as NotReadyId) : warnings.get(warned as WarningId);
+      const last = findings.get(check as CheckId);
+      return {
+        id: check,
+        state: failed ? 'fail' : warned ? 'warn' : (last?.state ?? 'unknown'),
+        reason: id,
+        found: held?.message ?? last?.found ?? 'not looked at yet',
+        todo: id && advice[id],
+        since: held?.since ?? null,
+      };
+    });
+    const ofChecks = new Set<string>(Object.values(checkIds).flat());
+    const others = [...reasons].filter(([id]) => !ofChecks.has(id));
+    const rest = others.map(
+      ([id, { message, since }]): HealthCheck => ({
+        id,
+        state: 'fail',
+        reason: id,
+        found: message,
+        todo: advice[id],
+        since,
+      }),
+    );
+    return [...known, ...rest];
+  }
 
   function reason(id: NotReadyId, message: string | null): void {
     if (message === null) {
@@ -91,6 +152,7 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
       uuid: identity.uuid,
       ready: reasons.size === 0,
       not_ready_reasons: [...reasons].map(([id, { message, since }]) => ({ id, message, since })),
+      warnings: [...warnings].map(([id, { message, since }]) => ({ id, message, since })),
       node_type: driver.nodeType,
       DPU_model: model,
       total_cpu: total.cpu,
@@ -121,6 +183,18 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
     }
   }
 
+  /** Whether the host could reconfigure the card (`mlxprivhost`). */
+  function access(card: CardDescription | null): Finding {
+    const check = 'card-access';
+    if (card === null || card.hostRestricted === null) {
+      return { check, state: 'unknown', found: 'the card does not tell whether the host is restricted' };
+    }
+    if (card.hostRestricted) return { check, state: 'ok', found: 'the host may not reconfigure the card' };
+    const found = 'the host may reconfigure the card';
+    if (parts.restrictedHost === 'ignore') return { check, state: 'ok', found };
+    return { check, state: parts.restrictedHost === 'warn' ? 'warn' : 'fail', id: 'host-unrestricted', found };
+  }
+
   function tell(): void {
     gathering = undefined;
     const now = JSON.stringify(content());
@@ -138,17 +212,22 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
     inventory: () => inventory,
     power,
     reason,
+    note,
+    health: checks,
     async refresh() {
-      const [host, state, card, synchronised] = await Promise.all([
+      const [host, state, card, ...found] = await Promise.all([
         inventory ?? ask('bmc-unreachable', "the host's BMC does not answer", (signal) => driver.inventory(signal)),
         ask('bmc-unreachable', "the host's BMC does not answer", (signal) => driver.hostPower(signal)),
         ask('snic-unreachable', 'the snic-controller does not answer', (signal) => snic.describe(signal)),
-        parts.clockSynchronised(),
+        ...parts.probes.map((probe) => probe()),
       ]);
+      if (stopping.signal.aborted) return;
       inventory = host;
       answers = state !== null;
       if (card) model = card.model;
-      reason('clock-unsynchronised', synchronised === false ? 'the clock is not synchronised' : null);
+      if (state) findings.set('bmc', { check: 'bmc', state: 'ok', found: `answers; the host is ${state}` });
+      if (card) findings.set('snic', { check: 'snic', state: 'ok', found: `answers; ${cardText(card)}` });
+      for (const each of [...found, access(card)]) note(each);
       this.publish();
     },
     publish() {
@@ -159,4 +238,8 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
       gathering?.cancel();
     },
   };
+}
+
+function cardText({ model, capacity, free }: CardDescription): string {
+  return `${model}, ${free} of ${capacity} functions free`;
 }

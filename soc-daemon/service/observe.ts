@@ -6,7 +6,8 @@ import type { FunctionState, SnicController } from '../../core/ports/snic-contro
 import type { StorageAttachment, StorageTarget } from '../../core/ports/storage-target.ts';
 import type { Volume, VolumeExport, VolumeService } from '../../core/ports/volume-service.ts';
 import type { InstanceId, NodeId } from '../../core/units.ts';
-import type { NotReadyId } from './node-monitor.ts';
+import type { CheckId } from './health.ts';
+import type { NodeMonitor } from './node-monitor.ts';
 import { patienceMs, within } from './within.ts';
 
 /** The ports that hold what we make. */
@@ -28,37 +29,41 @@ export interface Observation {
   readonly ports: readonly NetworkPort[];
 }
 
+/** The checks that tell of a peer. */
+type PeerCheck = Extract<CheckId, 'snic' | 'ovs' | 'storage' | 'volumes' | 'networks'>;
+
 /** Asks every peer; answers null, with a reason set for each that is away, when one of them does not answer in time. */
 export async function observe(
   peers: Peers,
   node: NodeId,
   clock: Clock,
   until: AbortSignal,
-  reason: (id: NotReadyId, message: string | null) => void,
+  { reason, note }: Pick<NodeMonitor, 'reason' | 'note'>,
 ): Promise<Observation | null> {
   async function ask<Answer>(
-    id: NotReadyId,
+    check: PeerCheck,
     what: string,
     call: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer | null> {
     try {
       const answer = await within(clock, patienceMs.ask, call, until);
-      reason(id, null);
+      if (check === 'snic') reason('snic-unreachable', null);
+      else note({ check, state: 'ok', found: 'answers' });
       return answer;
     } catch (error) {
       if (until.aborted) return null;
-      reason(id, `${what} does not answer: ${toDpuError(error, 'the call failed').message}`);
+      reason(`${check}-unreachable`, `${what} does not answer: ${toDpuError(error, 'the call failed').message}`);
       return null;
     }
   }
   const [functions, bindings, attachments, madeFor, ports] = await Promise.all([
-    ask('snic-unreachable', 'the snic-controller', (signal) => peers.snic.listFunctions(signal)),
-    ask('ovs-unreachable', 'Open vSwitch', (signal) => peers.binder.list(signal)),
-    ask('storage-unreachable', 'the storage target', (signal) => peers.storage.list(signal)),
-    ask('volumes-unreachable', 'the volume service', (signal) =>
+    ask('snic', 'the snic-controller', (signal) => peers.snic.listFunctions(signal)),
+    ask('ovs', 'Open vSwitch', (signal) => peers.binder.list(signal)),
+    ask('storage', 'the storage target', (signal) => peers.storage.list(signal)),
+    ask('volumes', 'the volume service', (signal) =>
       Promise.all([peers.volumes.listMadeFor(node, signal), peers.volumes.listExports(node, signal)]),
     ),
-    ask('networks-unreachable', 'the network service', (signal) => peers.networks.listPorts(node, signal)),
+    ask('networks', 'the network service', (signal) => peers.networks.listPorts(node, signal)),
   ]);
   if (!functions || !bindings || !attachments || !madeFor || !ports) return null;
   return { functions, bindings, attachments, volumes: madeFor[0], exports: madeFor[1], ports };

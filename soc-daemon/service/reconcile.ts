@@ -102,10 +102,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     }
     try {
       if (busy(instance)) return true;
-      const [all, power] = await Promise.all([
-        observe(peers, node, clock, stopping.signal, monitor.reason),
-        hostPower(),
-      ]);
+      const [all, power] = await Promise.all([observe(peers, node, clock, stopping.signal, monitor), hostPower()]);
       if (!all) return false;
       const seen = ofInstance(all, node, instance);
       let work = workFor(instance, seen, power);
@@ -132,10 +129,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   }
 
   async function pass(): Promise<boolean> {
-    const [seen, power] = await Promise.all([
-      observe(peers, node, clock, stopping.signal, monitor.reason),
-      hostPower(),
-    ]);
+    const [seen, power] = await Promise.all([observe(peers, node, clock, stopping.signal, monitor), hostPower()]);
     if (!seen) return false;
     foreign = seen.functions.filter((each) => each.mark?.node !== node);
     const instances = new Set([...store.liveInstances().map((each) => each.id), ...markedInstances(seen, node)]);

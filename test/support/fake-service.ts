@@ -12,6 +12,7 @@ import type {
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
+import type { HealthReport } from '../../schemas/generated/rest.ts';
 
 /** A change that the service was asked for. */
 export interface Submitted {
@@ -52,6 +53,19 @@ const kinds: Readonly<Partial<Record<MutatingMethod, Operation['kind']>>> = {
   resize_vm: 'resize',
   reset_instance_admin_password: 'reset_admin_password',
 };
+/** A check for each reason that holds. */
+function healthOf(node: NodeStatus): HealthReport['checks'] {
+  const held = node.not_ready_reasons.map(({ id, message, since }) => ({
+    id,
+    state: 'fail' as const,
+    reason: id,
+    found: message,
+    todo: 'mend it',
+    since,
+  }));
+  const fine = { id: 'clock', state: 'ok' as const, reason: null, found: 'synchronised', todo: null, since: null };
+  return [fine, ...held];
+}
 const steps = ['ensure-function', 'bind', 'power-on'];
 
 /** Makes one with no instances. */
@@ -215,6 +229,8 @@ export function createFakeService(): FakeService {
       });
       return find(operations, id, 'operation');
     },
+    health: () => ({ ready: node.ready, checks: healthOf(node) }),
+    power: () => ({ state: node.host_power, instance: null, operation: null, owner: null }),
     nodeStatus: () => {
       check();
       return { ...node, instances: [...instances.values()] };

@@ -12,7 +12,8 @@ import { createBmDriver } from '../../drivers/bm/driver.ts';
 import type { SimConnection, SimWorld } from '../../drivers/sim/world.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { systemRandom } from '../../kit/random.ts';
-import { createDaemon, type Daemon } from '../../soc-daemon/service/daemon.ts';
+import { createDaemon, type Daemon, type DaemonParts } from '../../soc-daemon/service/daemon.ts';
+import type { HealthProbe } from '../../soc-daemon/service/health.ts';
 import { settleIdentity } from '../../soc-daemon/service/identity.ts';
 import { type CatalogueSubnet, createSubnetService } from '../../soc-daemon/service/subnets.ts';
 import { openStore, type StoreOptions } from '../../soc-daemon/store/store.ts';
@@ -45,6 +46,9 @@ export interface SimNodeOptions {
   readonly reconcileIntervalMs?: number;
   readonly deadlines?: Partial<BmDeadlines>;
   readonly onFatal?: (error: unknown) => void;
+  readonly probes?: readonly HealthProbe[];
+  readonly restrictedHost?: 'ignore' | 'warn' | 'require';
+  readonly admit?: DaemonParts['admit'] & {};
 }
 
 /** A key for tests; 32 bytes. */
@@ -105,7 +109,9 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
       retainMs: 30 * 86_400_000,
       maxOperations: 10_000,
     },
-    clockSynchronised: async () => null,
+    probes: options.probes ?? [],
+    restrictedHost: options.restrictedHost ?? 'warn',
+    ...(options.admit ? { admit: options.admit } : {}),
     onPeerRestart: (listener) => world.onPeerRestart(listener),
     adapters: (service) => options.adapters?.(service, store) ?? [],
     onFatal:

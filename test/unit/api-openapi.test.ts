@@ -75,6 +75,8 @@ function exchanges(uuid: string, running: string, stuck: string): readonly Excha
   });
   return [
     { method: 'GET', path: '/v1/node', status: 200 },
+    { method: 'GET', path: '/v1/health', status: 200 },
+    { method: 'GET', path: '/v1/power', status: 200 },
     { method: 'GET', path: '/v1/instances', query: '?limit=1&state=active', status: 200 },
     { method: 'GET', path: one, values: i, status: 200 },
     { method: 'GET', path: one, values: i, headers: { 'if-none-match': '"1"' }, status: 304 },

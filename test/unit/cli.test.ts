@@ -110,12 +110,18 @@ it('answers --help after any known words', async () => {
   expect((await dpuctl('nonsense', '--help')).code).toBe(2);
 });
 
-it('explains in plain words why a node is not ready', async () => {
+it('shows as a table what the node looked at, and what to do', async () => {
+  const { node } = fixture.service;
   const since = '2026-11-21T05:00:00Z';
-  fixture.readiness = { ready: false, reasons: [{ id: 'bmc-unreachable', message: 'the BMC is silent', since }] };
+  expect(await dpuctl('doctor')).toMatchObject({ code: 0, stdout: expect.stringContaining('The node is ready: ') });
+  Object.assign(node, { ready: false, not_ready_reasons: [{ id: 'bmc-unreachable', message: 'it is silent', since }] });
   const { code, stdout } = await dpuctl('doctor');
   expect(code).toBe(1);
-  expect(stdout).toBe(`The node is not ready:\n- the BMC is silent (bmc-unreachable, since ${since})\n`);
+  expect(stdout).toMatch(/^ID +STATE +REASON +WHAT +WHAT TO DO$/m);
+  expect(stdout).toMatch(/^bmc-unreachable +fail +bmc-unreachable +it is silent +mend it$/m);
+  expect(stdout).toMatch(/^The node is not ready\.$/m);
+  expect(JSON.parse((await dpuctl('doctor', '-o', 'json')).stdout)).toMatchObject({ ready: false });
+  expect((await dpuctl('power')).stdout).toMatch(/^state +off$/m);
 });
 
 it('switches maintenance on and off, and shows every list', async () => {

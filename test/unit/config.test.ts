@@ -60,8 +60,10 @@ describe('the configuration', () => {
       reports: { interval_s: 60 },
       reconcile: { interval_s: 60 },
       retention: { days: 30, max_operations: 10_000 },
+      disk: { low_mib: 512, full_mib: 64 },
+      clock: { check: 'auto' },
       catalogue: { flavors: {}, subnets: {} },
-      functions: { kind: 'sim', socket: '/run/dpu-compute-snic/snic.sock' },
+      functions: { kind: 'sim', socket: '/run/dpu-compute-snic/snic.sock', restricted_host: 'warn' },
       network: {
         kind: 'sim',
         ovsdb: 'unix:/run/openvswitch/db.sock',
@@ -88,7 +90,7 @@ describe('the configuration', () => {
         ceph_keys: {},
         initiator_iqn: 'iqn.2016-06.io.spdk:init',
       },
-      host: { kind: 'sim', call_timeout_s: 15, power_timeout_s: 45, hardware: {} },
+      host: { kind: 'sim', call_timeout_s: 15, power_timeout_s: 45, hardware: {}, bios: { restore: true, ignore: [] } },
       sim: {
         latency_ms: 0,
         model: 'BF2',

@@ -8,7 +8,7 @@ import { table } from './instance-states.ts';
 /** The part of a JSON Schema that the tables show. */
 interface Schema {
   readonly $ref?: string;
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly enum?: readonly string[];
   readonly default?: unknown;
   readonly minimum?: number;
@@ -52,7 +52,7 @@ function kindOf(schema: Schema): string {
   if (schema.enum) return schema.enum.map((each) => `\`${each}\``).join(' or ');
   if (schema.$ref) return schema.$ref.replace(/^.*\//, '');
   const { minimum, maximum } = schema;
-  if (minimum === undefined) return schema.type ?? '';
+  if (minimum === undefined) return [schema.type ?? []].flat().join(' or ');
   return `${schema.type}, ${maximum === undefined ? `at least ${minimum}` : `${minimum} to ${maximum}`}`;
 }
 
