@@ -45,13 +45,15 @@ export interface Conductor {
   under(scope: Partial<CallScope>): Conductor;
 }
 
-/** What a client of nova's services works with. */
-export interface NovaRpcParts {
-  readonly transport: Transport;
-  readonly flags: QueueFlags;
-  readonly release: Release;
-  /** nova's control_exchange; default `nova`. */
-  readonly exchange?: string;
+/** What goes out to one topic. */
+export type TopicClient = Pick<RpcClient, 'call' | 'cast' | 'close'>;
+
+/** Makes the client of a topic, with the version that it asks for unless a call says otherwise. */
+export type TopicClients = (topic: string, version: string) => TopicClient;
+
+/** Clients on one connection to the broker. `exchange` is nova's control_exchange. */
+export function topicClients(transport: Transport, flags: QueueFlags, exchange = 'nova'): TopicClients {
+  return (topic, version) => createRpcClient({ ...flags, transport, exchange, topic, version });
 }
 
 /** Clients of nova's services on one connection. */
@@ -77,19 +79,10 @@ export interface NovaRpc {
 const callTimeoutMs = 60_000;
 
 /** Makes the clients. Nothing is sent before the first call. */
-export function createNovaRpc(parts: NovaRpcParts): NovaRpc {
-  const { release } = parts;
-  const make = (topic: string, version: string): RpcClient =>
-    createRpcClient({
-      ...parts.flags,
-      transport: parts.transport,
-      exchange: parts.exchange ?? 'nova',
-      topic,
-      version,
-    });
-  const toConductor = make('conductor', release.rpc.conductor);
-  const toScheduler = make('scheduler', release.rpc.scheduler);
-  const toCompute = make('compute', release.rpc.computeSends);
+export function createNovaRpc(release: Release, clients: TopicClients): NovaRpc {
+  const toConductor = clients('conductor', release.rpc.conductor);
+  const toScheduler = clients('scheduler', release.rpc.scheduler);
+  const toCompute = clients('compute', release.rpc.computeSends);
 
   return {
     release,
@@ -119,7 +112,7 @@ export function createNovaRpc(parts: NovaRpcParts): NovaRpc {
   };
 }
 
-function conductorOn(client: RpcClient, release: Release, scope: CallScope): Conductor {
+function conductorOn(client: TopicClient, release: Release, scope: CallScope): Conductor {
   const call = (doing: string, method: string, args: JsonObject): Promise<unknown> =>
     asNova(doing, () =>
       client.call(method, args, { ...sendOptions(scope), timeoutMs: scope.timeoutMs ?? callTimeoutMs }),

@@ -1,0 +1,213 @@
+import { DpuError, hasCode } from '../../../core/errors.ts';
+import type { ComputeService } from '../../../core/ports/compute-service.ts';
+import { cleanExpiredConsoles } from '../wire/console-tokens.ts';
+import { listInstancesByHost, type NovaInstance } from '../wire/instances.ts';
+import { isNova } from '../wire/nova-errors.ts';
+import { syncInstances } from '../wire/scheduler.ts';
+import { type ServiceRecord, saveService } from '../wire/service-records.ts';
+import { type Periodic, type PeriodicTask, startPeriodic } from './periodic.ts';
+import { ownScope, type Registration, register } from './registration.ts';
+import { createResources, type ResourceParts } from './resources.ts';
+
+/** What the node asks of those who handle servers. */
+export interface NodeHooks {
+  /**
+   * The control plane knows the host, and servers were not asked for yet: puts right what a restart cut short, and removes what was
+   * evacuated away. May be called again when registering failed after it.
+   */
+  recover(registration: Registration, signal: AbortSignal): Promise<void>;
+  /** The node's record and offer are there: requests may be taken from now on. Called once. */
+  serve(signal: AbortSignal): Promise<void>;
+  /** Makes the info cache of a server what Neutron has; one server a time. */
+  healInfoCache(instance: string, signal: AbortSignal): Promise<void>;
+  /** Makes nova's power states what the hosts have. */
+  syncPowerStates(instances: readonly NovaInstance[], signal: AbortSignal): Promise<void>;
+  /** More work that is done again and again once requests are taken. */
+  readonly tasks?: readonly PeriodicTask[];
+}
+
+/** What a node works with. */
+export interface NovaNodeParts extends ResourceParts {
+  readonly service: Pick<ComputeService, 'nodeStatus' | 'subscribe'>;
+  readonly hooks: NodeHooks;
+}
+
+/** This host as nova's compute service. */
+export interface NovaNode {
+  /** Requests are taken. Rejects with the reason when it is stopped before. */
+  readonly serving: Promise<void>;
+  /** Tells nova and Placement now what changed: after a build, a resize, a delete. */
+  refresh(): void;
+  /** The broker is there again: the next report does not wait. */
+  reconnected(): void;
+  /** nova's set_host_enabled: answers what it set. */
+  setHostEnabled(enabled: boolean, signal: AbortSignal): Promise<'enabled' | 'disabled'>;
+  /** Whether the host is reported as up: the last report got through. */
+  reporting(): boolean;
+  /** Ends reports; the control plane sees the host as down a minute later, as with nova's own. */
+  stop(): Promise<void>;
+}
+
+const firstReportMs = 5_000;
+const firstRetryMs = 1_000;
+const mostRetryMs = 60_000;
+const consoleIntervalMs = 300_000;
+
+/** Begins to register with the control plane, and goes on trying while it is away; then reports until it is stopped. */
+export function startNovaNode(parts: NovaNodeParts): NovaNode {
+  const { rpc, settings, hooks, clock, log } = parts;
+  const { host } = settings;
+  const resources = createResources(parts);
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let periodic: Periodic | undefined;
+  let reporting = false;
+  let wake = (): void => {};
+
+  async function registerOnce(): Promise<ServiceRecord> {
+    const registration = await register({ ...parts, host, node: settings.node }, signal);
+    await hooks.recover(registration, signal);
+    await resources.update(signal);
+    return registration.service;
+  }
+
+  async function begin(): Promise<void> {
+    let failing = false;
+    for (let delay = firstRetryMs; ; delay = Math.min(delay * 2, mostRetryMs)) {
+      try {
+        const service = await registerOnce();
+        await hooks.serve(signal);
+        log.info('registered with nova', { host, service: service.id, version: service.version });
+        reporting = true;
+        periodic = startPeriodic(tasksOf(service), { clock, log });
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        const isOurs = hasCode(error, 'unavailable') || hasCode(error, 'timeout');
+        if (!failing || !isOurs)
+          log[isOurs ? 'warn' : 'error']('nova does not take the node; it is tried again', { error });
+        failing = true;
+      }
+      await pause(delay);
+    }
+  }
+
+  async function pause(ms: number): Promise<void> {
+    const woken = new AbortController();
+    wake = () => woken.abort();
+    try {
+      await clock.sleep(ms, AbortSignal.any([signal, woken.signal]));
+    } catch {
+      signal.throwIfAborted(); // else the broker is there again: no reason to wait any longer
+    }
+  }
+
+  function tasksOf(service: ServiceRecord): readonly PeriodicTask[] {
+    const own = (stop: AbortSignal) => ownScope(parts, stop);
+    const servers = (stop: AbortSignal): Promise<readonly NovaInstance[]> =>
+      listInstancesByHost(rpc.conductor(own(stop)), host, [], { use_slave: true });
+    return [
+      { name: 'report', firstMs: firstReportMs, intervalMs: settings.reportIntervalMs, ...heartbeat(service) },
+      { name: 'resources', intervalMs: settings.resourcesIntervalMs, run: (stop) => resources.update(stop) },
+      { name: 'info-cache', intervalMs: settings.healIntervalMs, run: healer(servers) },
+      {
+        name: 'scheduler',
+        intervalMs: settings.schedulerSyncIntervalMs,
+        run: async (stop) => {
+          const uuids = (await servers(stop)).map(({ uuid }) => uuid);
+          await syncInstances(rpc, own(stop), host, uuids);
+        },
+      },
+      {
+        name: 'power',
+        intervalMs: settings.powerSyncIntervalMs,
+        run: async (stop) => hooks.syncPowerStates(await servers(stop), stop),
+      },
+      {
+        name: 'consoles',
+        intervalMs: consoleIntervalMs,
+        run: (stop) => cleanExpiredConsoles(rpc.conductor(own(stop))),
+      },
+      ...(hooks.tasks ?? []),
+    ];
+  }
+
+  /** Service.save of a higher count: what the host is up by. A record that was deleted is not made again before a restart. */
+  function heartbeat(service: ServiceRecord): Pick<PeriodicTask, 'run' | 'retryMs'> {
+    let count = service.report_count;
+    let removed = false;
+    return {
+      retryMs: firstRetryMs,
+      async run(stop) {
+        if (removed) return;
+        const timeoutMs = 2 * settings.reportIntervalMs;
+        try {
+          await saveService(rpc.conductor({ ...ownScope(parts, stop), timeoutMs }), service, {
+            report_count: count + 1,
+          });
+          count += 1;
+          reporting = true;
+        } catch (error) {
+          reporting = false;
+          if (!isNova(error, 'ServiceNotFound')) throw error;
+          removed = true;
+          log.error('the compute service was deleted in nova; restart the daemon to register again', { host });
+        }
+      },
+    };
+  }
+
+  /** One server a pass, each in its turn. */
+  function healer(servers: (stop: AbortSignal) => Promise<readonly NovaInstance[]>): PeriodicTask['run'] {
+    let queue: string[] = [];
+    return async (stop) => {
+      const there = await servers(stop);
+      const uuids = new Set(there.map(({ uuid }) => uuid));
+      if (queue.length === 0) queue = [...uuids];
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        if (!uuids.has(next)) continue;
+        await hooks.healInfoCache(next, stop);
+        return;
+      }
+    };
+  }
+
+  const refresh = (): void => periodic?.hurry('resources');
+  let last = readiness();
+  const unsubscribe = parts.service.subscribe((event) => {
+    if (event.type !== 'node' || readiness() === last) return;
+    last = readiness();
+    refresh();
+  });
+
+  /** What of the status changes the offer. */
+  function readiness(): string {
+    const { ready, total_cpu, total_mem, instances } = parts.service.nodeStatus();
+    return JSON.stringify([ready, total_cpu, total_mem, instances.map(({ uuid }) => uuid)]);
+  }
+
+  const serving = begin();
+  serving.catch(() => {}); // told to whoever waits for it
+
+  return {
+    serving,
+    refresh,
+    reconnected() {
+      wake();
+      periodic?.hurry('report');
+    },
+    async setHostEnabled(enabled, stop) {
+      if (resources.record() === undefined) throw new DpuError('busy', 'the node is not registered with nova yet');
+      await resources.setEnabled(enabled, stop);
+      return enabled ? 'enabled' : 'disabled';
+    },
+    reporting: () => reporting,
+    async stop() {
+      unsubscribe();
+      stopping.abort(new DpuError('unavailable', 'the daemon stops'));
+      await serving.catch(() => {}); // it ends by our own reason
+      reporting = false;
+      await periodic?.stop();
+    },
+  };
+}
