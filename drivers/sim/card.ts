@@ -5,11 +5,13 @@ import type { FunctionSpec, FunctionState, SnicController } from '../../core/por
 import type { FunctionId, Mac } from '../../core/units.ts';
 import type { Caller } from './call.ts';
 import { inUse, isServed, lostKey, lostPort, type SimContext } from './context.ts';
+import { machineWith } from './machines.ts';
 import type { FunctionRow, WorldState } from './rows.ts';
 
 /** Name of the representor of a network function in a slot. */
-export function representorOf(row: Pick<FunctionRow, 'class' | 'slot'>): string | null {
-  return row.class === 'virtio-net' ? `pf${row.slot}rep0` : null;
+export function representorOf(row: Pick<FunctionRow, 'class' | 'slot' | 'type'>): string | null {
+  if (row.class !== 'virtio-net') return null;
+  return row.type === 'VF' ? `pf0vf${row.slot}` : `pf${row.slot}rep0`;
 }
 
 /** The network function whose representor has this name. */
@@ -22,7 +24,7 @@ export function simSnic(context: SimContext, call: Caller): SnicController {
   const { state, faults, options } = context;
   const view = (row: FunctionRow): FunctionState => {
     const { slot: _slot, ...rest } = row;
-    return { ...rest, representor: representorOf(row), vuid: `${options.host.serialNumber}-PF${row.slot}` };
+    return { ...rest, representor: representorOf(row), vuid: `${options.host.serialNumber}-${row.type}${row.slot}` };
   };
   const mine = (id: FunctionId): FunctionRow | undefined => {
     const row = state.functions.get(id);
@@ -84,6 +86,11 @@ export function simSnic(context: SimContext, call: Caller): SnicController {
         },
         effect: () => {
           const row = mine(id);
+          const holder = machineWith(state, id);
+          if (holder) {
+            context.violate('taken-from-machine', id, `machine ${holder.instance} has it`);
+            throw new DpuError('busy', `function ${id} is a machine's`);
+          }
           if (row?.plugged) state.functions.set(id, { ...row, plugged: false, bdf: null, bdfState: 'pending' });
         },
       }),

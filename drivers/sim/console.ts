@@ -3,10 +3,16 @@ import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { HostConsole } from '../../core/ports/host-console.ts';
 import type { HostRow } from './rows.ts';
 
+/** What the console shows of whatever it is of. */
+type Shown = Pick<HostRow, 'power' | 'boots' | 'bootedFrom'>;
+
 const lookMs = 200;
 
-/** The simulated host's serial console: it tells of its boots, gives a prompt and echoes what is typed. */
-export function simConsole(clock: Clock, row: () => HostRow): HostConsole {
+/**
+ * The serial console of the simulated host or of a machine on it: it tells of its boots, gives a prompt and echoes what is typed. It ends when
+ * there is nothing any more (null) that it could be of.
+ */
+export function simConsole(clock: Clock, of: 'host' | 'machine', row: () => Shown | null): HostConsole {
   return {
     open: async () => {
       let shown = '';
@@ -14,7 +20,7 @@ export function simConsole(clock: Clock, row: () => HostRow): HostConsole {
       const stream = new Duplex({
         read() {},
         write(bytes: Buffer, _encoding, done) {
-          if (row().power === 'on') stream.push(bytes.toString('latin1').replaceAll('\r', '\r\nhost login: '));
+          if (row()?.power === 'on') stream.push(bytes.toString('latin1').replaceAll('\r', `\r\n${of} login: `));
           done();
         },
         destroy(error, done) {
@@ -23,9 +29,14 @@ export function simConsole(clock: Clock, row: () => HostRow): HostConsole {
         },
       });
       function look(): void {
-        const { power, boots, bootedFrom } = row();
+        const seen = row();
+        if (seen === null) {
+          stream.destroy();
+          return;
+        }
+        const { power, boots, bootedFrom } = seen;
         const now = power === 'on' ? `boot ${boots} from ${bootedFrom ?? 'nothing'}` : 'power off';
-        if (now !== shown) stream.push(`\r\nSimulated host: ${now}\r\n${power === 'on' ? 'host login: ' : ''}`);
+        if (now !== shown) stream.push(`\r\nSimulated ${of}: ${now}\r\n${power === 'on' ? `${of} login: ` : ''}`);
         shown = now;
         if (!stream.destroyed) timer = clock.timer(lookMs, look);
       }

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../core/errors.ts';
 
-/** The peers behind the ports: card, switch, storage target, volume service, BMC. */
-export type SimPeer = 'snic' | 'ovs' | 'storage' | 'volume' | 'power';
+/** The peers behind the ports: card, switch, storage target, volume service, BMC, agent on the host. */
+export type SimPeer = 'snic' | 'ovs' | 'storage' | 'volume' | 'power' | 'agent';
 
 /**
  * What can go wrong.
@@ -9,7 +9,8 @@ export type SimPeer = 'snic' | 'ovs' | 'storage' | 'volume' | 'power';
  * `lost-answer` (the effect happened, the caller gets `timeout`), `down` (`unavailable`).
  * Of things: `not-enumerated` (the host takes `ms` longer to find a function; without `ms` it never does), `bdf-changes`
  * (the next enumeration gives another address), `not-released` (the host holds on to a device), `ignores-soft-off`
- * (the host takes `ms` to shut down; without `ms` it never does), `unhealthy` (the switch could not take the port).
+ * (the host or guest takes `ms` to shut down; without `ms` it never does), `unhealthy` (the switch could not take the port),
+ * `no-guest-agent` (a guest has none).
  */
 export type FaultKind =
   | 'slow'
@@ -23,7 +24,8 @@ export type FaultKind =
   | 'bdf-changes'
   | 'not-released'
   | 'ignores-soft-off'
-  | 'unhealthy';
+  | 'unhealthy'
+  | 'no-guest-agent';
 
 /** A fault to come. Plain data: a seed or a test file can hold it. */
 export interface FaultOrder {

@@ -9,6 +9,7 @@ export type ForeignThing =
   | { readonly kind: 'port'; readonly portId: PortId; readonly representor: string }
   | { readonly kind: 'attachment'; readonly functionId: FunctionId; readonly volumeId: VolumeId }
   | { readonly kind: 'volume'; readonly id: VolumeId; readonly sizeBytes: number; readonly bootable?: boolean }
+  | { readonly kind: 'machine'; readonly instance: InstanceId }
   | { readonly kind: 'export'; readonly volumeId: VolumeId; readonly node: NodeId; readonly instance: InstanceId };
 
 /** Puts a foreign thing into the world; the audit compares it from then on. */
@@ -59,6 +60,22 @@ function plant(state: WorldState, capacity: number, thing: ForeignThing): Plante
     case 'volume': {
       const row = { id: thing.id, sizeBytes: thing.sizeBytes, bootable: thing.bootable ?? false, madeFor: null };
       return { table: 'volumes', key: thing.id, row };
+    }
+    case 'machine': {
+      const row = {
+        instance: thing.instance,
+        node: null,
+        name: 'foreign',
+        flavor: { name: 'foreign', vcpus: 1, memory_mib: 128 },
+        firmware: 'uefi',
+        devices: [],
+        state: 'off',
+        bootedFrom: null,
+        boots: 0,
+        startedAtMs: null,
+        adminPassword: null,
+      };
+      return { table: 'machines', key: thing.instance, row };
     }
     case 'export': {
       const { volumeId, node, instance } = thing;

@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/ports/clock.ts';
 import type { BootTarget } from '../../core/ports/power-controller.ts';
 import type { Faults } from './faults.ts';
+import { loseMachines } from './machines.ts';
 import type { ResolvedOptions } from './options.ts';
 import type { FunctionRow, HostRow, WorldState } from './rows.ts';
 
@@ -56,6 +57,7 @@ export function createHost(parts: HostParts): HostModel {
   const switchOff = (): void => {
     offAt = null;
     findAt.clear();
+    loseMachines(state);
     if (row().power !== 'off') patch({ power: 'off', shuttingDown: false, bootedFrom: null });
   };
 

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { InstanceId } from '../../core/units.ts';
 import { functionOfRepresentor } from './card.ts';
+import { isOn } from './machines.ts';
 import type { FunctionRow, Violation, WorldState } from './rows.ts';
 import { exportKey, simProtocol } from './volumes.ts';
 
@@ -22,6 +23,7 @@ export function checkWorld(world: Audited): readonly Violation[] {
     ...attachmentRules(state),
     ...exportRules(state),
     ...doubleFunctions(state),
+    ...machineRules(state),
     ...foreignRules(state),
   ];
 }
@@ -35,7 +37,7 @@ export function checkOwners(world: Audited, instances: ReadonlySet<InstanceId>):
 
 /** A thing that carries a mark of ours. */
 export interface OwnedThing {
-  readonly kind: 'function' | 'port' | 'attachment' | 'volume' | 'export';
+  readonly kind: 'function' | 'port' | 'attachment' | 'volume' | 'export' | 'machine';
   readonly id: string;
   readonly instance: InstanceId;
 }
@@ -58,6 +60,9 @@ export function ownedThings(state: WorldState): readonly OwnedThing[] {
   for (const { volumeId, instance } of state.exports.rows()) {
     const id = exportKey(volumeId, instance);
     if (!state.planted.has(`exports/${id}`)) things.push({ kind: 'export', id, instance });
+  }
+  for (const { instance, node } of state.machines.rows()) {
+    if (node !== null) things.push({ kind: 'machine', id: instance, instance });
   }
   return things;
 }
@@ -113,6 +118,22 @@ function attachmentRules(state: WorldState): readonly Violation[] {
       rows.filter((row) => !row.readOnly),
       (row) => row.volumeId,
     ).map((id) => violation('volume-with-two-writers', id)),
+  ];
+}
+
+/** A machine that is on has each function alone, and only functions of its own instance that the host can see. */
+function machineRules(state: WorldState): readonly Violation[] {
+  const on = state.machines.rows().filter((row) => row.node !== null && isOn(row));
+  const passed = on.flatMap((row) => row.devices.map((device) => ({ row, device })));
+  return [
+    ...passed.flatMap(({ row, device }): Violation[] => {
+      const owner = state.functions.get(device.functionId);
+      if (!owner?.plugged) return [violation('machine-without-its-function', device.functionId)];
+      return owner.mark?.instance === row.instance
+        ? []
+        : [violation('function-of-anothers-machine', device.functionId)];
+    }),
+    ...twice(passed, ({ device }) => device.functionId).map((id) => violation('function-in-two-machines', id)),
   ];
 }
 

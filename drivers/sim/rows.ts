@@ -1,5 +1,6 @@
 /** What the simulated hardware remembers. Every row is plain JSON and is replaced as a whole. */
 
+import type { Domain } from '../../core/ports/host-agent.ts';
 import type { QosSpec } from '../../core/ports/network-binder.ts';
 import type { OwnershipMark } from '../../core/ports/ownership.ts';
 import type { BootTarget } from '../../core/ports/power-controller.ts';
@@ -73,6 +74,18 @@ export interface HostRow {
   readonly boots: number;
 }
 
+/** A machine on the host. */
+export interface MachineRow extends Domain {
+  /** Disk that it booted from; null while off, and when it found none. */
+  readonly bootedFrom: FunctionId | null;
+  /** How often it was started. */
+  readonly boots: number;
+  /** Wall time; null while off. */
+  readonly startedAtMs: number | null;
+  /** SHA-256 of the last one that was set. */
+  readonly adminPassword: string | null;
+}
+
 /** What a peer forgot when it was restarted: making exactly this again is allowed while the host runs. */
 export type LostRow =
   | { readonly kind: 'port'; readonly row: PortRow }
@@ -89,7 +102,7 @@ export interface Violation {
 
 /** A thing that another made; it must stay as it was planted. */
 export interface PlantedRow {
-  readonly table: 'functions' | 'ports' | 'attachments' | 'volumes' | 'exports';
+  readonly table: 'functions' | 'ports' | 'attachments' | 'volumes' | 'exports' | 'machines';
   readonly key: string;
   readonly row: object;
 }
@@ -104,6 +117,7 @@ export interface WorldState {
   readonly snapshots: Table<VolumeSnapshot>;
   readonly exports: Table<ExportRow>;
   readonly host: Table<HostRow>;
+  readonly machines: Table<MachineRow>;
   readonly lost: Table<LostRow>;
   readonly planted: Table<PlantedRow>;
   readonly violations: Table<Violation>;
@@ -121,6 +135,7 @@ export function openState(store: WorldStore): WorldState {
     snapshots: openTable(store, 'snapshot', entries),
     exports: openTable(store, 'export', entries),
     host: openTable(store, 'host', entries),
+    machines: openTable(store, 'machine', entries),
     lost: openTable(store, 'lost', entries),
     planted: openTable(store, 'planted', entries),
     violations: openTable(store, 'violation', entries),

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/ports/clock.ts';
+import type { HostAgent } from '../../core/ports/host-agent.ts';
 import type { HostConsole } from '../../core/ports/host-console.ts';
 import type { NetworkBinder } from '../../core/ports/network-binder.ts';
 import type { PowerController } from '../../core/ports/power-controller.ts';
@@ -7,6 +8,7 @@ import type { SnicController } from '../../core/ports/snic-controller.ts';
 import type { StorageTarget } from '../../core/ports/storage-target.ts';
 import type { VolumeService } from '../../core/ports/volume-service.ts';
 import type { VolumeId } from '../../core/units.ts';
+import { simAgent } from './agent.ts';
 import { simPower } from './bmc.ts';
 import { callerOf, dropClient, loseInFlight, type PeerLink, type SimClient } from './call.ts';
 import { simSnic } from './card.ts';
@@ -29,6 +31,8 @@ export interface SimPorts {
   readonly storage: StorageTarget;
   readonly volumes: VolumeService;
   readonly power: PowerController;
+  /** Machines on the host, where it is on. */
+  readonly agent: HostAgent;
 }
 
 /** The ports as one life of the daemon has them. */
@@ -44,6 +48,8 @@ export interface SimHost {
   shutDownByUser(): void;
   /** Somebody pushes the button. */
   powerOnByHand(): void;
+  /** It restarts: machines that ran are off. */
+  restart(): void;
 }
 
 /** The world that a simulated node stands in. */
@@ -79,12 +85,14 @@ interface SimWorldOptions {
   readonly store: WorldStore;
   readonly options: SimOptions;
   readonly timing?: Partial<SimTiming>;
+  /** The host is of machines, not of one instance: it is on from the first. */
+  readonly hypervisor?: boolean;
 }
 
 const maxViolations = 1000;
 
 /** Opens the world that the store has, or a new one. Two worlds on one store at once are not supported. */
-export function createSimWorld({ clock, random, store, options, timing }: SimWorldOptions): SimWorld {
+export function createSimWorld({ clock, random, store, options, timing, hypervisor }: SimWorldOptions): SimWorld {
   const resolved = resolveOptions(options, timing);
   const state = openState(store);
   const faults = createFaults();
@@ -110,12 +118,15 @@ export function createSimWorld({ clock, random, store, options, timing }: SimWor
     if (!state.volumes.has(id)) state.volumes.set(id, { id: id as VolumeId, ...volume, madeFor: null });
   }
 
+  if (hypervisor && host.row().boots === 0) host.switchOn();
+
   const links: Readonly<Record<SimPeer, PeerLink>> = {
     snic: { inFlight: new Set() },
     ovs: { inFlight: new Set() },
     storage: { inFlight: new Set() },
     volume: { inFlight: new Set() },
     power: { inFlight: new Set() },
+    agent: { inFlight: new Set() },
   };
   const connect = (): SimConnection => {
     const client: SimClient = { dropped: false, inFlight: new Set() };
@@ -126,6 +137,7 @@ export function createSimWorld({ clock, random, store, options, timing }: SimWor
       storage: simStorage(context, caller('storage')),
       volumes: simVolumes(context, caller('volume')),
       power: simPower(context, caller('power')),
+      agent: simAgent(context, caller('agent')),
       drop: () => dropClient(client),
     };
   };
@@ -145,7 +157,7 @@ export function createSimWorld({ clock, random, store, options, timing }: SimWor
   return {
     ...ports,
     connect,
-    console: simConsole(clock, () => {
+    console: simConsole(clock, 'host', () => {
       host.settle();
       return host.row();
     }),
@@ -159,6 +171,10 @@ export function createSimWorld({ clock, random, store, options, timing }: SimWor
       },
       shutDownByUser: () => host.switchOff(),
       powerOnByHand: () => host.switchOn(),
+      restart: () => {
+        host.switchOff();
+        host.switchOn();
+      },
     },
     get violations() {
       return state.violations.rows();

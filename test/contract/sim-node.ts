@@ -23,7 +23,7 @@ export interface SimNode {
 }
 
 /** An empty node: latency 5 ms, 20 ms to enumerate, 100 ms to shut down. */
-export function simNode({ store = memoryWorldStore(), timing = {} }: SimNodeOptions = {}): SimNode {
+export function simNode({ store = memoryWorldStore(), timing = {}, hypervisor = false }: SimNodeOptions = {}): SimNode {
   const clock = virtualClock();
   const world = createSimWorld({
     clock,
@@ -31,6 +31,7 @@ export function simNode({ store = memoryWorldStore(), timing = {} }: SimNodeOpti
     store,
     options: { latency_ms: 5, functions: 8, volumes: { [volumeId]: { size_bytes: 2 ** 30, bootable: true } } },
     timing: { shutdownMs: 100, ...timing },
+    hypervisor,
   });
   const run = <Result>(call: Promise<Result>): Promise<Result> => clock.drive(call);
   const nic = nicSpec().id;
@@ -67,4 +68,5 @@ export function simNode({ store = memoryWorldStore(), timing = {} }: SimNodeOpti
 interface SimNodeOptions {
   readonly store?: WorldStore;
   readonly timing?: Partial<SimTiming>;
+  readonly hypervisor?: boolean;
 }

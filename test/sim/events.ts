@@ -14,6 +14,15 @@ const methods: Readonly<Record<SimPeer, readonly string[]>> = {
   storage: ['attach', 'detach', 'list'],
   volume: ['getVolume', 'getImage', 'ensureVolumeFromImage', 'deleteVolume', 'connect', 'disconnect', 'listMadeFor'],
   power: ['getPower', 'powerOn', 'powerOff', 'setNextBoot', 'inventory'],
+  agent: [
+    'defineDomain',
+    'undefineDomain',
+    'startDomain',
+    'shutdownDomain',
+    'destroyDomain',
+    'attachDevice',
+    'listDomains',
+  ],
 };
 
 const callFaults: readonly FaultKind[] = ['slow', 'slow', 'hang', 'fail-once', 'fail', 'fail-always', 'lost-answer'];
