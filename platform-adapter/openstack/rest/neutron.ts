@@ -281,8 +281,8 @@ export function createNeutron(caller: Caller, clock: Clock): Neutron {
     async activateBinding(id, host, options) {
       const path = port(id, `/bindings/${encodeURIComponent(host)}/activate`);
       const doing = `activate the binding of port ${id} to ${host}`;
-      // refused with 409 when it is active already
-      await unless('conflict', client.send({ doing, method: 'PUT', path, json: {} }, options));
+      // refused with 409 when it is active already; a body, even an empty one, makes Zed's Neutron fail with 500
+      await unless('conflict', client.send({ doing, method: 'PUT', path }, options));
     },
     async deleteBinding(id, host, options) {
       const path = port(id, `/bindings/${encodeURIComponent(host)}`);
