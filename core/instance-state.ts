@@ -65,17 +65,17 @@ export const transitions: Readonly<Record<OperationKind, Transition>> = {
   resize: { ...unchanged, from: ['active', 'stopped'] },
   create_snapshot: { ...unchanged, from: ['active', 'stopped', 'paused'] },
   resize_volume: { ...unchanged, from: ['active', 'stopped', 'paused'] },
-  reset_admin_password: { ...unchanged, from: ['active'] },
+  reset_admin_password: { ...unchanged, from: ['active', 'stopped'] },
   set_interface_qos: { ...unchanged, from: ['active', 'stopped', 'paused'] },
   prepare_migration: { ...unchanged, from: ['active', 'stopped'], succeeded: 'migrating' },
   finish_migration: { ...unchanged, from: ['migrating'], succeeded: 'deleted' },
   abort_migration: { ...unchanged, from: ['migrating'], succeeded: 'active' },
 };
 
-/** What is seen of the host while no operation runs: its user may shut it down or start it. */
+/** What is seen of the host, or of a machine, while no operation runs: its user may shut it down or start it. */
 export const observations: Readonly<Record<'on' | 'off', Partial<Record<InstanceState, InstanceState>>>> = {
-  off: { active: 'stopped' },
-  on: { stopped: 'active' },
+  off: { active: 'stopped', paused: 'stopped', suspended: 'stopped' },
+  on: { stopped: 'active', suspended: 'active' },
 };
 
 /** Whether an operation may begin; `null` is an instance that does not exist yet. */

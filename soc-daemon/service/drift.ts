@@ -1,8 +1,10 @@
 /** What the peers have against what the store says, for one instance: the work that brings them together, as data. */
 
 import { diskFunctionId } from '../../core/derived-ids.ts';
-import { stateObserved } from '../../core/instance-state.ts';
+import { type InstanceState, stateObserved } from '../../core/instance-state.ts';
+import type { WantedMachine } from '../../core/ports/compute-driver.ts';
 import type { QosSpec } from '../../core/ports/network-binder.ts';
+import type { OwnershipMark } from '../../core/ports/ownership.ts';
 import type { PowerState } from '../../core/ports/power-controller.ts';
 import type { FunctionState } from '../../core/ports/snic-controller.ts';
 import type { BindingRecord, FunctionRecord, InstanceRecord, RecordChange } from '../../core/records.ts';
@@ -14,9 +16,19 @@ export type Mending =
   | { readonly do: 'record'; readonly changes: readonly RecordChange[] }
   /** Make it again: the same id gives the same function. */
   | { readonly do: 'make'; readonly row: FunctionRecord; readonly binding: BindingRecord }
-  | { readonly do: 'bind'; readonly row: FunctionRecord; readonly binding: BindingRecord }
+  /** `mark`: the function's own, where it is there: sizes may have changed since it was made. */
+  | {
+      readonly do: 'bind';
+      readonly row: FunctionRecord;
+      readonly binding: BindingRecord;
+      readonly mark: OwnershipMark | null;
+    }
   | { readonly do: 'limit'; readonly binding: BindingRecord }
   | { readonly do: 'plug'; readonly row: FunctionRecord }
+  | { readonly do: 'define'; readonly machine: WantedMachine }
+  | { readonly do: 'pass'; readonly id: FunctionId }
+  | { readonly do: 'take'; readonly id: FunctionId }
+  | { readonly do: 'remove-machine' }
   /** Take it from the host, from its port or volume, and from the card. */
   | { readonly do: 'remove-function'; readonly id: FunctionId; readonly kind: 'port' | 'volume'; readonly key: string }
   | { readonly do: 'unbind'; readonly port: PortId }
@@ -33,8 +45,8 @@ export interface Rows {
   readonly bindings: readonly BindingRecord[];
 }
 
-/** Work for an instance that the store has and that no operation works on. */
-export function driftOf(rows: Rows, seen: Observation, power: PowerState): readonly Mending[] {
+/** Work for an instance that the store has and that no operation works on; on a VM node `power` is its machine's. */
+export function driftOf(rows: Rows, seen: Observation, power: PowerState, isVm = false): readonly Mending[] {
   const work: Mending[] = [];
   const bindings = new Map(rows.bindings.map((each) => [each.functionId, each]));
   for (const row of rows.functions) {
@@ -43,6 +55,7 @@ export function driftOf(rows: Rows, seen: Observation, power: PowerState): reado
     if (!binding || row.phase === 'intended') continue;
     work.push(...driftOfFunction(row, binding, actual, seen));
   }
+  if (isVm) work.push(...driftOfMachine(rows, seen));
   work.push(...strays(rows, seen));
   if (power !== 'unknown') {
     const state = stateObserved(power, rows.instance.state);
@@ -51,6 +64,34 @@ export function driftOf(rows: Rows, seen: Observation, power: PowerState): reado
     }
   }
   return work;
+}
+
+/** States in which an instance has its machine, running or not. */
+const withMachine: ReadonlySet<InstanceState> = new Set(['active', 'stopped', 'paused', 'suspended', 'rescued']);
+
+/** A machine is there, with exactly the functions of the instance that the host can see. One whose memory is saved is left as it is. */
+function driftOfMachine({ instance, functions, bindings }: Rows, seen: Observation): readonly Mending[] {
+  if (!withMachine.has(instance.state)) return [];
+  const [machine] = seen.machines;
+  const plugged = functions.filter((each) => each.phase === 'plugged');
+  if (!machine) {
+    const { id, name, flavor } = instance;
+    const boot = bindings.find((each) => each.boot)?.functionId ?? null;
+    return [{ do: 'define', machine: { instance: id, name, flavor, boot } }];
+  }
+  if (machine.state === 'suspended') return [];
+  const has = new Set(machine.devices.map((each) => each.functionId));
+  const wants = new Set(plugged.map((each) => each.id));
+  return [
+    ...[...has].filter((id) => !wants.has(id)).map((id) => ({ do: 'take', id }) as const),
+    ...[...wants].filter((id) => !has.has(id)).map((id) => ({ do: 'pass', id }) as const),
+  ];
+}
+
+/** Power of an instance by its machine: one that is paused or suspended says nothing, one that is gone is off. */
+export function machinePower(seen: Observation): PowerState {
+  const state = seen.machines[0]?.state ?? 'off';
+  return state === 'running' ? 'on' : state === 'off' ? 'off' : 'unknown';
 }
 
 function driftOfFunction(
@@ -65,7 +106,7 @@ function driftOfFunction(
     binding.kind === 'port'
       ? seen.bindings.some((each) => each.portId === binding.key && each.functionId === row.id && each.healthy)
       : seen.attachments.some((each) => each.functionId === row.id);
-  if (!bound && binding.phase === 'bound') work.push({ do: 'bind', row, binding });
+  if (!bound && binding.phase === 'bound') work.push({ do: 'bind', row, binding, mark: actual?.mark ?? null });
   const port = seen.bindings.find((each) => binding.kind === 'port' && each.portId === binding.key);
   if (binding.phase === 'bound' && !sameQos(binding.qos, port?.qos ?? null)) work.push({ do: 'limit', binding });
   if (row.phase === 'plugged' && !actual?.plugged) work.push({ do: 'plug', row });
@@ -89,7 +130,7 @@ function sameQos(a: QosSpec | null, b: QosSpec | null): boolean {
 function strays(rows: Rows | null, seen: Observation): readonly Mending[] {
   const functions = new Set((rows?.functions ?? []).map((each) => each.id));
   const keys = new Set((rows?.bindings ?? []).map((each) => each.key));
-  const work: Mending[] = [];
+  const work: Mending[] = rows === null && seen.machines.length > 0 ? [{ do: 'remove-machine' }] : [];
   const gone = new Set<FunctionId>();
   // the boot disk goes first: without it what is left is known to be half taken
   const stray = seen.functions.filter((each) => !functions.has(each.id));
@@ -127,10 +168,15 @@ export function isWhole(seen: Observation): boolean {
   return seen.functions.some((each) => each.mark?.role === 'boot' && each.plugged);
 }
 
+const stateOfMachine = { running: 'active', paused: 'paused', suspended: 'suspended', off: 'stopped' } as const;
+
 /** Rows for an instance that only its marks tell of. What is not plugged is half attached or half taken, and left out. */
 export function rowsFromMarks(seen: Observation, power: PowerState, generation: number): Rows | null {
-  const mark = seen.functions.find((each) => each.mark?.role === 'boot')?.mark;
-  if (!mark) return null;
+  const boot = seen.functions.find((each) => each.mark?.role === 'boot')?.mark;
+  if (!boot) return null;
+  // a machine that was resized knows its sizes better than the marks
+  const [machine] = seen.machines;
+  const mark = machine ? { ...boot, name: machine.name, flavor: machine.flavor } : boot;
   const functions: FunctionRecord[] = [];
   const bindings: BindingRecord[] = [];
   for (const each of seen.functions) {
@@ -171,7 +217,7 @@ export function rowsFromMarks(seen: Observation, power: PowerState, generation: 
   const instance: InstanceRecord = {
     id: mark.instance,
     name: mark.name,
-    state: power === 'on' ? 'active' : 'stopped',
+    state: machine ? stateOfMachine[machine.state] : power === 'on' ? 'active' : 'stopped',
     flavor: mark.flavor,
     claimed: true,
     todo: null,

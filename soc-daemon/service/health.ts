@@ -3,6 +3,7 @@
 /** Stable ids of what is looked at. */
 export type CheckId =
   | 'bmc'
+  | 'agent'
   | 'snic'
   | 'ovs'
   | 'storage'
@@ -21,6 +22,7 @@ export type NotReadyId =
   | 'maintenance'
   | 'leaving'
   | 'bmc-unreachable'
+  | 'agent-unreachable'
   | 'snic-unreachable'
   | 'ovs-unreachable'
   | 'storage-unreachable'
@@ -51,6 +53,7 @@ export type HealthProbe = () => Promise<Finding>;
 /** Check -> the reasons and warnings that it may set. */
 export const checkIds: Readonly<Record<CheckId, readonly (NotReadyId | WarningId)[]>> = {
   bmc: ['bmc-unreachable'],
+  agent: ['agent-unreachable'],
   snic: ['snic-unreachable'],
   ovs: ['ovs-unreachable'],
   storage: ['storage-unreachable'],
@@ -70,6 +73,7 @@ export const advice: Readonly<Record<NotReadyId | WarningId, string>> = {
   maintenance: '`dpuctl maintenance off` when it is over',
   leaving: '`dpuctl node join` takes it back',
   'bmc-unreachable': 'look at host.redfish or host.ipmi, the account, and the way to the BMC',
+  'agent-unreachable': 'start the host, and the agent of its machines',
   'snic-unreachable': 'start snic-controller, or look at its log',
   'ovs-unreachable': 'start ovsdb-server and ovs-vswitchd; the bridge must be there',
   'storage-unreachable': 'start SPDK or SNAP; look at storage.socket',

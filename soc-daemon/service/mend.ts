@@ -1,5 +1,6 @@
 import { DpuError } from '../../core/errors.ts';
 import { diskMark, nicMark } from '../../core/marks.ts';
+import type { Machines } from '../../core/ports/compute-driver.ts';
 import type { NodeStore } from '../../core/ports/node-store.ts';
 import type { OwnershipMark } from '../../core/ports/ownership.ts';
 import type { VolumeConnection } from '../../core/ports/storage-target.ts';
@@ -28,13 +29,21 @@ export async function mend(parts: MendParts, instance: InstanceId, work: Mending
     case 'make':
       return make(parts, recordOf(store, instance), work.row, work.binding, signal);
     case 'bind':
-      return bind(parts, recordOf(store, instance), work.row, work.binding, signal);
+      return bind(parts, recordOf(store, instance), work, signal);
     case 'limit':
       return peers.binder.setQos(asId<PortId>(work.binding.key), work.binding.qos ?? noLimit, signal);
     case 'plug': {
       const { bdf, bdfState } = await peers.snic.plugFunction(work.row.id, signal);
       return store.change([{ type: 'function-patch', id: work.row.id, patch: { bdf, bdfState } }]);
     }
+    case 'define':
+      return machinesOf(peers).define(work.machine, signal);
+    case 'pass':
+      return machinesOf(peers).pass(instance, work.id, signal);
+    case 'take':
+      return machinesOf(peers).take(instance, work.id, signal);
+    case 'remove-machine':
+      return machinesOf(peers).remove(instance, signal);
     case 'remove-function':
       await peers.snic.unplugFunction(work.id, { deadlineMs: parts.unplugDeadlineMs }, signal);
       if (work.kind === 'port') return peers.binder.unbind(asId<PortId>(work.key), signal);
@@ -53,6 +62,11 @@ export async function mend(parts: MendParts, instance: InstanceId, work: Mending
     case 'release-port':
       return peers.networks.releasePort(work.port, instance, signal);
   }
+}
+
+function machinesOf({ machines }: Peers): Machines {
+  if (!machines) throw new DpuError('internal', 'the node has no machines');
+  return machines;
 }
 
 function recordOf(store: NodeStore, instance: InstanceId): InstanceRecord {
@@ -98,12 +112,12 @@ async function make(
 async function bind(
   parts: MendParts,
   record: InstanceRecord,
-  row: FunctionRecord,
-  binding: BindingRecord,
+  work: Extract<Mending, { do: 'bind' }>,
   signal: AbortSignal,
 ): Promise<void> {
   const { peers, store } = parts;
-  const mark = markOf(parts, record, binding);
+  const { row, binding } = work;
+  const mark = work.mark ?? markOf(parts, record, binding);
   if (binding.kind === 'port') {
     const now = store.functions(record.id).find((each) => each.id === row.id) ?? row;
     if (now.representor === null || now.mac === null) {

@@ -68,6 +68,10 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
   const reasons = new Map<NotReadyId, Held>();
   const warnings = new Map<WarningId, Held>();
   const findings = new Map<CheckId, Finding>();
+  const isVm = driver.nodeType === 'VM';
+  const hostCheck = isVm ? 'agent' : 'bmc';
+  const away = isVm ? 'agent-unreachable' : 'bmc-unreachable';
+  const who = isVm ? 'the agent on the host does not answer' : "the host's BMC does not answer";
   let inventory: HostInventory | null = null;
   let answers = false;
   const power = (): PowerState => (answers ? driver.lastPower() : 'unknown');
@@ -97,7 +101,8 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
   }
 
   function checks(): readonly HealthCheck[] {
-    const known = Object.entries(checkIds).map(([check, ids]): HealthCheck => {
+    const asked = Object.entries(checkIds).filter(([check]) => check !== (isVm ? 'bmc' : 'agent'));
+    const known = asked.map(([check, ids]): HealthCheck => {
       const failed = ids.find((id) => reasons.has(id as NotReadyId));
       const warned = ids.find((id) => warnings.has(id as WarningId));
       const id = failed ?? warned ?? null;
@@ -216,8 +221,8 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
     health: checks,
     async refresh() {
       const [host, state, card, ...found] = await Promise.all([
-        inventory ?? ask('bmc-unreachable', "the host's BMC does not answer", (signal) => driver.inventory(signal)),
-        ask('bmc-unreachable', "the host's BMC does not answer", (signal) => driver.hostPower(signal)),
+        inventory ?? ask(away, who, (signal) => driver.inventory(signal)),
+        ask(away, who, (signal) => driver.hostPower(signal)),
         ask('snic-unreachable', 'the snic-controller does not answer', (signal) => snic.describe(signal)),
         ...parts.probes.map((probe) => probe()),
       ]);
@@ -225,7 +230,7 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
       inventory = host;
       answers = state !== null;
       if (card) model = card.model;
-      if (state) findings.set('bmc', { check: 'bmc', state: 'ok', found: `answers; the host is ${state}` });
+      if (state) findings.set(hostCheck, { check: hostCheck, state: 'ok', found: `answers; the host is ${state}` });
       if (card) findings.set('snic', { check: 'snic', state: 'ok', found: `answers; ${cardText(card)}` });
       for (const each of [...found, access(card)]) note(each);
       this.publish();

@@ -1,5 +1,7 @@
 import { toDpuError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports/clock.ts';
+import type { Machines } from '../../core/ports/compute-driver.ts';
+import type { Domain } from '../../core/ports/host-agent.ts';
 import type { NetworkBinder, NetworkBinding } from '../../core/ports/network-binder.ts';
 import type { NetworkPort, NetworkService } from '../../core/ports/network-service.ts';
 import type { FunctionState, SnicController } from '../../core/ports/snic-controller.ts';
@@ -17,6 +19,8 @@ export interface Peers {
   readonly storage: StorageTarget;
   readonly volumes: VolumeService;
   readonly networks: NetworkService;
+  /** Of a VM node. */
+  readonly machines?: Machines | null;
 }
 
 /** What the peers have, at one moment. */
@@ -27,10 +31,12 @@ export interface Observation {
   readonly volumes: readonly Volume[];
   readonly exports: readonly VolumeExport[];
   readonly ports: readonly NetworkPort[];
+  /** Empty on a node without machines. */
+  readonly machines: readonly Domain[];
 }
 
 /** The checks that tell of a peer. */
-type PeerCheck = Extract<CheckId, 'snic' | 'ovs' | 'storage' | 'volumes' | 'networks'>;
+type PeerCheck = Extract<CheckId, 'agent' | 'snic' | 'ovs' | 'storage' | 'volumes' | 'networks'>;
 
 /** Asks every peer; answers null, with a reason set for each that is away, when one of them does not answer in time. */
 export async function observe(
@@ -47,7 +53,7 @@ export async function observe(
   ): Promise<Answer | null> {
     try {
       const answer = await within(clock, patienceMs.ask, call, until);
-      if (check === 'snic') reason('snic-unreachable', null);
+      if (check === 'snic' || check === 'agent') reason(`${check}-unreachable`, null);
       else note({ check, state: 'ok', found: 'answers' });
       return answer;
     } catch (error) {
@@ -56,7 +62,7 @@ export async function observe(
       return null;
     }
   }
-  const [functions, bindings, attachments, madeFor, ports] = await Promise.all([
+  const [functions, bindings, attachments, madeFor, ports, machines] = await Promise.all([
     ask('snic', 'the snic-controller', (signal) => peers.snic.listFunctions(signal)),
     ask('ovs', 'Open vSwitch', (signal) => peers.binder.list(signal)),
     ask('storage', 'the storage target', (signal) => peers.storage.list(signal)),
@@ -64,9 +70,14 @@ export async function observe(
       Promise.all([peers.volumes.listMadeFor(node, signal), peers.volumes.listExports(node, signal)]),
     ),
     ask('networks', 'the network service', (signal) => peers.networks.listPorts(node, signal)),
+    peers.machines ? ask('agent', 'the agent on the host', (signal) => machinesOf(peers, signal)) : [],
   ]);
-  if (!functions || !bindings || !attachments || !madeFor || !ports) return null;
-  return { functions, bindings, attachments, volumes: madeFor[0], exports: madeFor[1], ports };
+  if (!functions || !bindings || !attachments || !madeFor || !ports || !machines) return null;
+  return { functions, bindings, attachments, volumes: madeFor[0], exports: madeFor[1], ports, machines };
+}
+
+async function machinesOf(peers: Peers, signal: AbortSignal): Promise<readonly Domain[]> {
+  return (await peers.machines?.list(signal)) ?? [];
 }
 
 /** What of an observation belongs to one instance of the node. */
@@ -80,6 +91,7 @@ export function ofInstance(seen: Observation, node: NodeId, instance: InstanceId
     volumes: seen.volumes.filter((each) => each.madeFor?.node === node && each.madeFor.instance === instance),
     exports: seen.exports.filter((each) => each.node === node && each.instance === instance),
     ports: seen.ports.filter((each) => each.instance === instance),
+    machines: seen.machines.filter((each) => each.instance === instance),
   };
 }
 
@@ -91,5 +103,6 @@ export function markedInstances(seen: Observation, node: NodeId): ReadonlySet<In
   const volumes = seen.volumes.flatMap((each) => (each.madeFor?.node === node ? each.madeFor.instance : []));
   const exports = seen.exports.flatMap((each) => (each.node === node ? each.instance : []));
   const ports = seen.ports.flatMap((each) => each.instance ?? []);
-  return new Set([...marked, ...volumes, ...exports, ...ports]);
+  const machines = seen.machines.map((each) => each.instance);
+  return new Set([...marked, ...volumes, ...exports, ...ports, ...machines]);
 }

@@ -6,7 +6,7 @@ import type { Log } from '../../core/ports/log.ts';
 import type { PowerState } from '../../core/ports/power-controller.ts';
 import type { FunctionState } from '../../core/ports/snic-controller.ts';
 import type { InstanceId } from '../../core/units.ts';
-import { driftOf, isWhole, type Mending, removalOf, rowsFromMarks, rowsFromVolumes } from './drift.ts';
+import { driftOf, isWhole, type Mending, machinePower, removalOf, rowsFromMarks, rowsFromVolumes } from './drift.ts';
 import { type MendParts, mend } from './mend.ts';
 import type { NodeMonitor } from './node-monitor.ts';
 import { markedInstances, type Observation, observe, ofInstance } from './observe.ts';
@@ -38,6 +38,7 @@ export interface Reconciler {
 /** Makes a reconciler. */
 export function createReconciler(parts: ReconcileParts): Reconciler {
   const { store, peers, node, driver, monitor, gate, log, clock } = parts;
+  const isVm = driver.nodeType === 'VM';
   let foreign: readonly FunctionState[] = [];
   let current: Promise<boolean> | undefined;
   let next: Promise<boolean> | undefined;
@@ -63,19 +64,20 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
         functions: store.functions(instance),
         bindings: store.bindings(instance),
       };
-      return driftOf(rows, seen, power);
+      return driftOf(rows, seen, isVm ? machinePower(seen) : power, isVm);
     }
     if (record) return removalOf(seen);
-    if (power === 'unknown') return 'wait';
+    // of a VM node the machines are known by now, and nobody but them has a function in use
+    if (power === 'unknown' && !isVm) return 'wait';
     if (isWhole(seen)) return 'adopt';
     if (seen.functions.length === 0 && seen.volumes.length > 0) return 'adopt';
-    return power === 'on' && seen.functions.some((each) => each.plugged) ? 'wait' : removalOf(seen);
+    return !isVm && power === 'on' && seen.functions.some((each) => each.plugged) ? 'wait' : removalOf(seen);
   }
 
   async function adopt(instance: InstanceId, seen: Observation, power: PowerState): Promise<void> {
     // what platforms know of it counted from 1: the seconds of the wall clock are beyond that
     const generation = Math.floor(parts.clock.wallMs() / 1000);
-    const rows = rowsFromMarks(seen, power, generation) ?? rowsFromVolumes(instance, seen, generation);
+    const rows = rowsFromMarks(seen, isVm ? 'off' : power, generation) ?? rowsFromVolumes(instance, seen, generation);
     for (const each of seen.functions) {
       const port = each.mark?.port;
       if (!each.mark || !port || !each.plugged || each.mac === null) continue;

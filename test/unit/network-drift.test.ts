@@ -38,7 +38,7 @@ const record: InstanceRecord = {
 
 function workFor(port: Partial<NetworkBinding> | null): readonly string[] {
   const bound: NetworkBinding = { portId, functionId: id, representor: 'pf0rep0', mac, healthy: true, qos: null, mark };
-  const seen = { functions: [actual], attachments: [], volumes: [], exports: [], ports: [] };
+  const seen = { functions: [actual], attachments: [], volumes: [], exports: [], ports: [], machines: [] };
   const bindings = port === null ? [] : [{ ...bound, ...port }];
   const rows = { instance: record, functions: [row], bindings: [binding] };
   return driftOf(rows, { ...seen, bindings }, 'on').map((each) => each.do);
