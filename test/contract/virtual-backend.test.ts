@@ -107,6 +107,17 @@ describe.skipIf(!canHaveVirtualHosts('virtual backend of snic-controller'))('the
     expect(await card.backend.plug(disk, reservation)).toMatchObject({ plugged: true });
   });
 
+  it('takes a disk from a host that is off without waiting for a storage process that does not answer', async () => {
+    await card.lab.storage.serve(disk.id);
+    const reservation = await card.make(disk);
+    await card.backend.plug(disk, reservation);
+    card.lab.storage.stall(true);
+    await card.backend.unplug(disk, reservation, soon);
+    expect(await card.lab.remains()).toEqual([]);
+    card.lab.storage.stall(false);
+    expect(await card.backend.plug(disk, reservation)).toMatchObject({ plugged: true });
+  });
+
   it('reaches a controller by vhost-user where that is the front', async () => {
     await card.reopen({ front: card.lab.storage.front('vhost-user') });
     const reservation = await card.make(disk);

@@ -157,6 +157,11 @@ export interface QmpCommands {
     Empty
   >;
   block_resize: Command<{ readonly 'node-name': string; readonly size: number }, Empty>;
+  /** Takes a block node's connection away, so that what waits for its server fails instead (QEMU 6.0). */
+  yank: Command<
+    { readonly instances: readonly { readonly type: 'block-node'; readonly 'node-name': string }[] },
+    Empty
+  >;
   'query-named-block-nodes': Command<{ readonly flat?: boolean }, readonly BlockNodeInfo[]>;
   'block-export-add': Command<BlockExportAdd, Empty>;
   'block-export-del': Command<Id & { readonly mode?: 'safe' | 'hard' }, Empty>;

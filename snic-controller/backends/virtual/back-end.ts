@@ -75,6 +75,20 @@ export function deviceOf(spec: BackendSpec, slot: number, front: StorageFront): 
 }
 
 /**
+ * Cuts the slot's block nodes off from their server. To close a node QEMU waits for a server that went away as long as a guest's I/O may, with
+ * all of its monitors; no host that is off, or has let go of the device, has anything left to write. There may be none.
+ */
+export async function cutOff(qmp: QmpClient, slot: number): Promise<void> {
+  for (const type of ['PF', 'VF'] as const) {
+    try {
+      await qmp.execute('yank', { instances: [{ type: 'block-node', 'node-name': backEndName(type, slot) }] });
+    } catch (error) {
+      if (!(error instanceof DeviceNotFoundError)) throw error;
+    }
+  }
+}
+
+/**
  * Removes whatever back end is left in a slot that has no device any more. A device that was just taken away may hold on to it for a moment, when
  * it is out of QEMU's tree already.
  */
@@ -91,7 +105,10 @@ export async function dropBackEnds(qmp: QmpClient, slot: number, options: BackEn
   const chardevs = await qmp.executeAny('query-chardev');
   const labels = Array.isArray(chardevs) ? chardevs.map((each: { readonly label?: unknown }) => each.label) : [];
   for (const id of names) {
-    if (nodes.includes(id)) await onceReleased(options, () => qmp.execute('blockdev-del', { 'node-name': id }));
+    if (nodes.includes(id)) {
+      await cutOff(qmp, slot);
+      await onceReleased(options, () => qmp.execute('blockdev-del', { 'node-name': id }));
+    }
     if (labels.includes(id)) await onceReleased(options, () => qmp.executeAny('chardev-remove', { id }));
   }
 }

@@ -2,7 +2,7 @@ import type { QmpClient } from 'qmp-client';
 import { DpuError } from '../../../core/errors.ts';
 import type { FunctionId } from '../../../core/units.ts';
 import type { Backend, BackendFunction, BackendSpec } from '../backend.ts';
-import { addBackEnd, type BackEndOptions, deviceOf, dropBackEnds } from './back-end.ts';
+import { addBackEnd, type BackEndOptions, cutOff, deviceOf, dropBackEnds } from './back-end.ts';
 import { featureProperties, kindsOf } from './device-model.ts';
 import { type HostDevice, type HostView, viewHost } from './host-devices.ts';
 import { createHostSession } from './host-session.ts';
@@ -146,10 +146,12 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
       session.run(
         `function ${spec.id} could not be unplugged`,
         async (qmp) => {
-          const there = deviceOfFunction(await viewHost(qmp), spec.id);
+          const view = await viewHost(qmp);
+          const there = deviceOfFunction(view, spec.id);
           const slot = there?.slot ?? slotOf(reservation);
           if (there) {
             await notePending(qmp, slot);
+            if (view.off) await cutOff(qmp, slot);
             await unplugDevice(qmp, deviceName(spec.id), { deadlineMs, clock, signal });
           }
           await clear(qmp, slot, backEnds);
