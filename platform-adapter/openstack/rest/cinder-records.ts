@@ -75,5 +75,6 @@ export function readAttachment(json: Json): Attachment {
 function readConnection(attachment: JsonObject): ConnectionInfo | null {
   const { connection_info: _, id, attach_mode, ...beside } = attachment;
   const { attachment_id, driver_volume_type: type, ...data } = optionalObject(attachment, 'connection_info');
-  return typeof type === 'string' ? { ...beside, driver_volume_type: type, data } : null;
+  const serial = textOf(attachment, 'volume_id');
+  return typeof type === 'string' ? { ...beside, driver_volume_type: type, data, serial } : null;
 }

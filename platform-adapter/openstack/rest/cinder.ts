@@ -69,7 +69,7 @@ export interface Attachment {
   readonly attachMode: string | null;
   /**
    * How to reach the volume, in the form that nova keeps in a BlockDeviceMapping: `{driver_volume_type, data, status, instance, attached_at, detached_at,
-   * volume_id}`. null before the connector was given. May hold secrets.
+   * volume_id, serial}`. null before the connector was given. May hold secrets.
    */
   readonly connectionInfo: ConnectionInfo | null;
 }
