@@ -144,6 +144,11 @@ export interface Neutron {
     filter: { readonly ids?: readonly string[]; readonly networkId?: string },
     options?: CallOptions,
   ): Promise<readonly Subnet[]>;
+  /** Of a project; `id` and `name` alone. */
+  listSecurityGroups(
+    filter: { readonly projectId: string },
+    options?: CallOptions,
+  ): Promise<readonly { readonly id: string; readonly name: string }[]>;
   listFloatingIps(
     filter: { readonly portId: string; readonly fixedIpAddress?: string },
     options?: CallOptions,
@@ -210,6 +215,11 @@ export function createNeutron(caller: Caller, clock: Clock): Neutron {
       if (ids?.length === 0) return [];
       const query = { id: ids, network_id: networkId, limit: most };
       return objectsIn(await get('list subnets', 'subnets', query, options), 'subnets').map(readSubnet);
+    },
+    async listSecurityGroups({ projectId }, options) {
+      const query = { project_id: projectId, fields: ['id', 'name'], limit: most };
+      const json = await get('list security groups', 'security-groups', query, options);
+      return objectsIn(json, 'security_groups').map((each) => ({ id: textOf(each, 'id'), name: textOf(each, 'name') }));
     },
     async listFloatingIps({ portId, fixedIpAddress }, options) {
       const query = { port_id: portId, fixed_ip_address: fixedIpAddress };

@@ -1,0 +1,23 @@
+import type { Connector } from './rest/cinder.ts';
+
+/** What tells this node to Cinder's drivers: the DPU is the initiator, not the host. */
+export interface ConnectorFacts {
+  readonly host: string;
+  readonly ip: string;
+  /** NVMe qualified name; null: Cinder gets one that follows from the node. */
+  readonly hostNqn: string | null;
+  readonly uuid: string;
+}
+
+/** The connector of this node: its names follow from its uuid, so that they are the same over restarts (NVM Express 2.0 4.5, RFC 3720 3.2.6.3.1). */
+export function connectorOf({ host, ip, hostNqn, uuid }: ConnectorFacts): Connector {
+  return {
+    host,
+    ip,
+    initiator: `iqn.2025-01.net.dpu-compute:${uuid}`,
+    nqn: hostNqn ?? `nqn.2014-08.org.nvmexpress:uuid:${uuid}`,
+    multipath: false,
+    platform: process.arch === 'arm64' ? 'aarch64' : 'x86_64',
+    osType: 'linux',
+  };
+}

@@ -1,0 +1,120 @@
+import { DpuError, hasCode } from '../../../core/errors.ts';
+import type { Plan } from '../../../core/operation/plan.ts';
+import type { Json, JsonObject } from '../../../core/units.ts';
+import { createFault, eventFinish, eventStart } from '../wire/instance-actions.ts';
+import { saveInstance } from '../wire/instances.ts';
+import { isNova, isTaskStateError } from '../wire/nova-errors.ts';
+import { type Flow, inOrder, type Stage } from './flow.ts';
+import { currentInstance, ifThere } from './nova-record.ts';
+
+/** What nova is told where a flow was taken back. */
+export interface FailurePolicy {
+  /** Whether a fault is written; nova writes one for most methods. */
+  readonly fault: boolean;
+  /** The server's state after it; undefined: as it is. */
+  vmState?(error: DpuError, flow: Flow): string | undefined;
+  /** Told instead of all this but the event: what a build does to be tried elsewhere. `reached`: whether a stage had ended. */
+  instead?(flow: Flow, error: DpuError, signal: AbortSignal, reached: (stage: string) => boolean): Promise<void>;
+}
+
+/** Fault, task state taken off, the server's state as it was (nova's reverts_task_state and wrap_instance_fault). */
+export const revert: FailurePolicy = { fault: true };
+
+/** As `revert`, and the server is in error (nova's _error_out_instance_on_exception). */
+export const errorOut: FailurePolicy = { fault: true, vmState: () => 'error' };
+
+/** Names of the first and of the last stage. */
+export const bracketStages = { begin: 'event', told: 'told' } as const;
+
+/** What a bracketed flow is made of. */
+export interface BracketOptions {
+  readonly failure: FailurePolicy;
+  /** From this stage on there is no way back; the last one unless told. */
+  readonly pivot?: string;
+  /** What a call answers, from the stages. */
+  result?(output: (stage: string) => Json): Json;
+}
+
+/**
+ * The stages inside of the instance action's event. A flow that fails is undone, last of all its first stage, which tells nova; one that
+ * was cancelled (a delete overtook it) tells nothing but the event's end, since the server's state is the delete's by then.
+ */
+export function bracketed(flow: Flow, stages: readonly Stage[], options: BracketOptions): Plan {
+  const { event } = flow;
+  const begin: Stage = {
+    name: bracketStages.begin,
+    async run({ signal }) {
+      if (event !== null) await ifThere(eventStart(flow.conductor(signal), flow.instance, event, flow.settings.host));
+      return undefined;
+    },
+    async undo({ signal, failure, output }) {
+      const error = failure();
+      if (error !== null) flow.note(error);
+      if (error !== null) await tellFailure(flow, error, options.failure, signal, (stage) => output(stage) !== null);
+      await endEvent(flow, signal, error ?? new DpuError('conflict', 'another request has overtaken it'));
+    },
+  };
+  const told: Stage = {
+    name: bracketStages.told,
+    async run({ signal }) {
+      await endEvent(flow, signal);
+      return undefined;
+    },
+  };
+  const plan = inOrder([begin, ...stages, told], options.pivot ?? told.name);
+  return options.result === undefined ? plan : { ...plan, result: options.result };
+}
+
+/** Ends the action's event, with an error where there is one. */
+export async function endEvent(flow: Flow, signal: AbortSignal, error?: DpuError): Promise<void> {
+  if (flow.event !== null) await ifThere(eventFinish(flow.conductor(signal), flow.instance, flow.event, error));
+}
+
+/** Writes what nova expects of a failed method. Somebody else's server, or one that is gone, is left alone. */
+export async function tellFailure(
+  flow: Flow,
+  error: DpuError,
+  policy: FailurePolicy,
+  signal: AbortSignal,
+  reached: (stage: string) => boolean,
+): Promise<void> {
+  if (isTaskStateError(error) || isNova(error, 'InstanceNotFound')) return;
+  if (policy.instead !== undefined) {
+    await policy.instead(flow, error, signal, reached);
+    return;
+  }
+  if (policy.fault) await writeFault(flow, error, signal);
+  await putBack(flow, policy.vmState?.(error, flow), signal);
+}
+
+/** Writes the fault that users see of the server. */
+export async function writeFault(flow: Flow, error: DpuError, signal: AbortSignal): Promise<void> {
+  await ifThere(createFault(flow.conductor(signal), flow.instance, flow.settings.host, error));
+}
+
+/**
+ * Takes the task state off, and sets the server's state where one is given, with `more` fields. A server that is being deleted stays the delete's
+ * unless told (`evenDeleting`: we are the delete): the task state is compared with what was read.
+ */
+export async function putBack(
+  flow: Flow,
+  vmState: string | undefined,
+  signal: AbortSignal,
+  { more = {}, evenDeleting = false }: { readonly more?: JsonObject; readonly evenDeleting?: boolean } = {},
+): Promise<void> {
+  const conductor = flow.conductor(signal);
+  const now = await currentInstance(conductor, flow.instance);
+  if (now === undefined || (now.task_state === 'deleting' && !evenDeleting)) return;
+  const set = { ...more, task_state: null, ...(vmState === undefined ? {} : { vm_state: vmState }) };
+  try {
+    await ifThere(saveInstance(conductor, flow.instance, set, { expectedTaskState: [now.task_state, null] }));
+  } catch (error) {
+    if (isTaskStateError(error)) return; // somebody else has it since we looked
+    throw error;
+  }
+}
+
+/** Whether an error is no reason to give up: the peer was away. */
+export function isAway(error: unknown): boolean {
+  return hasCode(error, 'unavailable') || hasCode(error, 'timeout') || hasCode(error, 'busy');
+}

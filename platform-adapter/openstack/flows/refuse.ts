@@ -1,0 +1,70 @@
+import { novaError } from '../wire/nova-errors.ts';
+import type { NovaClass } from '../wire/nova-exceptions.ts';
+import { readServer } from './arguments.ts';
+import { bracketed, errorOut, type FailurePolicy, revert } from './bracket.ts';
+import type { Flow, FlowDefinition } from './flow.ts';
+
+/**
+ * What a node can't do: the flow begins the event, fails, and nova is told as a driver without the method would have it. So no server stays
+ * in a task state.
+ */
+export function refused(name: NovaClass, policy: FailurePolicy = revert): FlowDefinition {
+  return {
+    planVersion: 1,
+    read: (args) => readServer(args),
+    plan: (flow) =>
+      bracketed(
+        flow,
+        [
+          {
+            name: 'refuse',
+            run() {
+              return Promise.reject(refusal(name, flow));
+            },
+          },
+        ],
+        { failure: policy },
+      ),
+  };
+}
+
+function refusal(name: NovaClass, flow: Pick<Flow, 'instance' | 'method'>): Error {
+  return novaError(name, {
+    instance_uuid: flow.instance,
+    instance_id: flow.instance,
+    instance: flow.instance,
+    reason: `${flow.method} is not supported by this node`,
+  });
+}
+
+/** Casts that no node of ours can do. */
+export const refusedFlows: Readonly<Record<string, FlowDefinition>> = {
+  trigger_crash_dump: refused('NotSupported', revert),
+  inject_network_info: refused('NotSupported', { fault: false }),
+  unquiesce_instance: refused('InstanceQuiesceNotSupported', revert),
+  add_fixed_ip_to_instance: refused('NotSupported', revert),
+  remove_fixed_ip_from_instance: refused('NotSupported', revert),
+  backup_instance: refused('NotSupported', revert),
+  volume_snapshot_create: refused('NotSupported', { fault: false }),
+  volume_snapshot_delete: refused('NotSupported', { fault: false }),
+  live_migration: refused('MigrationPreCheckError', revert),
+  live_migration_force_complete: refused('NotSupported', revert),
+  live_migration_abort: refused('NotSupported', revert),
+  rollback_live_migration_at_destination: refused('NotSupported', { fault: false }),
+  rebuild_instance: refused('NotSupported', errorOut),
+  rescue_instance: refused('InstanceNotRescuable', revert),
+  unrescue_instance: refused('NotSupported', revert),
+  snapshot_instance: refused('NotSupported', revert),
+  shelve_instance: refused('NotSupported', revert),
+  shelve_offload_instance: refused('NotSupported', revert),
+  unshelve_instance: refused('UnshelveException', revert),
+  prep_resize: refused('ResizeError', revert),
+  resize_instance: refused('ResizeError', errorOut),
+  finish_resize: refused('ResizeError', errorOut),
+  confirm_resize: refused('MigrationError', revert),
+  revert_resize: refused('MigrationError', revert),
+  finish_revert_resize: refused('MigrationError', errorOut),
+  attach_volume: refused('NotSupported', revert),
+  detach_volume: refused('NotSupported', revert),
+  detach_interface: refused('NotSupported', revert),
+};

@@ -1,0 +1,23 @@
+import { build } from './build.ts';
+import type { FlowDefinition } from './flow.ts';
+import { networkChanged } from './network-changed.ts';
+import { powerFlows } from './power.ts';
+import { powerSync } from './power-sync.ts';
+import { refusedFlows } from './refuse.ts';
+import { terminate } from './terminate.ts';
+
+/**
+ * nova's method -> its flow. What a node can do stands after what is refused and takes its place. Methods that nova does not have are our own
+ * (`network_changed`, `power_sync`): they come of what the node sees and hears.
+ */
+export const flowTable: Readonly<Record<string, FlowDefinition>> = {
+  ...refusedFlows,
+  ...powerFlows,
+  build_and_run_instance: build,
+  terminate_instance: terminate,
+  network_changed: networkChanged,
+  power_sync: powerSync,
+};
+
+/** Flows that nobody may ask for over RPC. */
+export const innerFlows: ReadonlySet<string> = new Set(['network_changed', 'power_sync']);

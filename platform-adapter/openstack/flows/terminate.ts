@@ -1,0 +1,124 @@
+import { hasCode } from '../../../core/errors.ts';
+import type { Json, JsonObject } from '../../../core/units.ts';
+import { listBlockDevices } from '../wire/block-devices.ts';
+import { cleanConsoles } from '../wire/console-tokens.ts';
+import { destroyInstance, saveInstance } from '../wire/instances.ts';
+import { tellInstanceGone } from '../wire/scheduler.ts';
+import { readServer } from './arguments.ts';
+import { bracketed, bracketStages, errorOut } from './bracket.ts';
+import { destroyHere } from './compute.ts';
+import type { Flow, FlowDefinition, Stage } from './flow.ts';
+import { currentInstance, ifThere, novaNow, powerStates } from './nova-record.ts';
+import { releasePorts } from './ports.ts';
+import { releaseVolumes, type VolumeToRelease } from './volumes.ts';
+
+/** What nova has of the server, and which volumes it has, before anything of it is gone. */
+function recordStage(flow: Flow): Stage {
+  return {
+    name: 'record',
+    async run({ signal }) {
+      const conductor = flow.adminConductor(signal);
+      const record = await currentInstance(conductor, flow.instance, ['info_cache']);
+      const devices = record === undefined ? [] : await listBlockDevices(conductor, flow.instance);
+      const volumes = devices.flatMap(({ volume_id, attachment_id, delete_on_termination }): VolumeToRelease[] =>
+        volume_id === null ? [] : [{ volume: volume_id, attachment: attachment_id, goesToo: delete_on_termination }],
+      );
+      return {
+        known: record !== undefined,
+        id: record?.id ?? null,
+        host: record?.host ?? null,
+        networkInfo: record?.info_cache?.network_info ?? '[]',
+        volumes: volumes as unknown as Json,
+      };
+    },
+  };
+}
+
+/** What `recordStage` answered. */
+function recorded(output: (stage: string) => Json): JsonObject {
+  return output('record') as JsonObject;
+}
+
+function stages(flow: Flow): readonly Stage[] {
+  return [
+    recordStage(flow),
+    {
+      name: 'destroy',
+      async run({ signal }) {
+        await destroyHere(flow, signal);
+        return undefined;
+      },
+    },
+    {
+      name: 'ports',
+      async run({ signal, output }) {
+        await releasePorts(flow, String(recorded(output).networkInfo), signal);
+        return undefined;
+      },
+    },
+    {
+      name: 'volumes',
+      async run({ signal, output }) {
+        await releaseVolumes(flow, recorded(output).volumes as unknown as readonly VolumeToRelease[], signal);
+        return undefined;
+      },
+    },
+    {
+      name: 'saved',
+      async run({ signal }) {
+        const changes = {
+          vm_state: 'deleted',
+          task_state: null,
+          power_state: powerStates.nostate,
+          terminated_at: novaNow(flow),
+        };
+        await ifThere(saveInstance(flow.conductor(signal), flow.instance, changes));
+        return undefined;
+      },
+    },
+    {
+      name: 'allocation',
+      async run({ signal }) {
+        await flow.parts.placement.deleteAllocations(flow.instance, { signal, requestId: flow.context.request_id });
+        flow.parts.resourcesChanged();
+        return undefined;
+      },
+    },
+    {
+      name: 'forgotten',
+      async run({ signal }) {
+        await cleanConsoles(flow.adminConductor(signal), flow.instance);
+        await tellInstanceGone(flow.parts.nova, { context: flow.context, signal }, flow.settings.host, flow.instance);
+        return undefined;
+      },
+    },
+    {
+      name: 'gone',
+      async run({ signal, output }) {
+        const { known, id, host } = recorded(output);
+        if (known !== true || typeof id !== 'number') return undefined;
+        try {
+          await destroyInstance(flow.conductor(signal), {
+            id,
+            uuid: flow.instance,
+            host: typeof host === 'string' ? host : null,
+          });
+        } catch (error) {
+          if (!hasCode(error, 'not_found')) throw error; // it was destroyed before
+        }
+        return undefined;
+      },
+    },
+  ];
+}
+
+/**
+ * terminate_instance, in whatever state the server is, known here or not. It overtakes all else that is under way, and goes forward only: nobody
+ * wants a half-deleted server back.
+ */
+export const terminate: FlowDefinition = {
+  planVersion: 1,
+  overtakes: true,
+  read: (args) => readServer(args),
+  plan: (flow) => bracketed(flow, stages(flow), { failure: errorOut, pivot: bracketStages.begin }),
+};

@@ -1,0 +1,275 @@
+import { DpuError, hasCode } from '../../../core/errors.ts';
+import type { Json, JsonObject } from '../../../core/units.ts';
+import type { CinderVolume, NewVolume } from '../rest/cinder.ts';
+import { listBlockDevices, type NovaBlockDevice, saveBlockDevice } from '../wire/block-devices.ts';
+import { novaError } from '../wire/nova-errors.ts';
+import { type Flow, type Stage, sentInstance } from './flow.ts';
+import { ifThere } from './nova-record.ts';
+
+/** A volume that the server has, ready to be shown to the instance. */
+export interface ServerVolume {
+  readonly volume: string;
+  readonly boot: boolean;
+  /** `/dev/vda` */
+  readonly device: string;
+  /** Cinder's; may hold secrets. */
+  readonly connection: JsonObject;
+}
+
+/** A volume to take from a server. */
+export interface VolumeToRelease {
+  readonly volume: string;
+  readonly attachment: string | null;
+  /** It goes with the server (delete_on_termination). */
+  readonly goesToo: boolean;
+}
+
+/** Cinder's metadata of volumes that we make: a second try finds the first one's by it. */
+const madeFor = { instance: 'dpu_compute_instance', device: 'dpu_compute_device' } as const;
+
+/** How long one look for a volume that is being made lasts; then the stage looks again. */
+const makeMs = 600_000;
+
+const options = (flow: Flow, signal: AbortSignal) => ({ signal, requestId: flow.context.request_id });
+
+/** Whether a mapping is a disk that Cinder has or will have. All disks of our nodes are; `no_device` is nova's word for none. */
+function isDisk(device: NovaBlockDevice): boolean {
+  return !device.no_device;
+}
+
+/** The order in which a server's disks are shown: the root, others with a boot index, the rest as they were made. */
+function inBootOrder(devices: readonly NovaBlockDevice[]): readonly NovaBlockDevice[] {
+  const rank = ({ boot_index }: NovaBlockDevice): number =>
+    boot_index === null || boot_index < 0 ? Number.MAX_SAFE_INTEGER : boot_index;
+  return devices.filter(isDisk).sort((one, other) => rank(one) - rank(other) || (one.id ?? 0) - (other.id ?? 0));
+}
+
+/** The name of the n-th disk, by nova's custom: `/dev/vda`. */
+export function deviceName(index: number): string {
+  const letter = (value: number): string => String.fromCharCode(97 + value);
+  return `/dev/vd${index < 26 ? letter(index) : letter(Math.floor(index / 26) - 1) + letter(index % 26)}`;
+}
+
+/** GiB of a volume that is to be made for a mapping. */
+function sizeOf(flow: Flow, device: NovaBlockDevice): number {
+  const { flavor, root_gb } = sentInstance(flow);
+  const {
+    min_disk: minDisk = 0,
+    virtual_size: virtual = 0,
+    size = 0,
+  } = (flow.request.image ?? {}) as {
+    min_disk?: number;
+    virtual_size?: number | null;
+    size?: number | null;
+  };
+  if (device.volume_size !== null && device.volume_size > 0) return device.volume_size;
+  const ofImage = Math.ceil(Math.max(virtual ?? 0, size ?? 0) / 2 ** 30);
+  return Math.max(flavor?.root_gb ?? root_gb ?? 0, minDisk, ofImage, 1);
+}
+
+/** What a mapping's volume is made of; null: the volume is there. */
+function sourceOf(flow: Flow, device: NovaBlockDevice): Pick<NewVolume, 'imageId' | 'snapshotId' | 'sizeGib'> | null {
+  const sizeGib = sizeOf(flow, device);
+  switch (device.source_type) {
+    case 'volume':
+      return null;
+    case 'image':
+      if (device.image_id === null) throw novaError('InvalidBDM');
+      return { sizeGib, imageId: device.image_id };
+    case 'snapshot':
+      if (device.snapshot_id === null) throw novaError('InvalidBDM');
+      return { sizeGib, snapshotId: device.snapshot_id };
+    case 'blank':
+      return { sizeGib };
+    default:
+      throw novaError('InvalidBDM');
+  }
+}
+
+/**
+ * The volume of a mapping, made in the user's project where it is to be made. Only the user can make it there: once the token is lost by a
+ * restart, the volume that was not asked for yet can't be had.
+ */
+async function ensureVolume(flow: Flow, device: NovaBlockDevice, signal: AbortSignal): Promise<CinderVolume> {
+  const { cinder } = flow.parts.services;
+  if (device.volume_id !== null) return await cinder.showVolume(device.volume_id, options(flow, signal));
+  const source = sourceOf(flow, device);
+  if (source === null) throw novaError('InvalidBDM');
+  const metadata = { [madeFor.instance]: flow.instance, [madeFor.device]: device.uuid ?? String(device.id) };
+  const [again] = await cinder.listVolumes({ metadata, allProjects: true }, options(flow, signal));
+  let made = again;
+  if (made === undefined) {
+    if (!flow.hasUser())
+      throw new DpuError('denied', "the node was restarted, and the user's token with which a volume is made is gone");
+    const zone = flow.settings.availabilityZone;
+    const type = device.volume_type ?? flow.settings.volumeType;
+    made = await flow.services().cinder.createVolume(
+      {
+        ...source,
+        name: device.source_type === 'blank' ? `${flow.instance}-blank-vol` : '',
+        metadata,
+        ...(type === null ? {} : { volumeType: type }),
+        ...(zone === null ? {} : { availabilityZone: zone }),
+      },
+      options(flow, signal),
+    );
+  }
+  return await cinder.waitForVolume(made.id, ['available', 'reserved', 'in-use', 'attaching'], {
+    signal,
+    timeoutMs: makeMs,
+  });
+}
+
+/** The attachment of a volume to the server: the one that nova's API made, or ours where that is gone. */
+async function ensureAttachment(
+  flow: Flow,
+  volume: string,
+  known: string | null,
+  signal: AbortSignal,
+): Promise<string> {
+  const { cinder } = flow.parts.services;
+  if (known !== null) {
+    try {
+      return (await cinder.showAttachment(known, options(flow, signal))).id;
+    } catch (error) {
+      if (!hasCode(error, 'not_found')) throw error; // a host that failed before us gave it back
+    }
+  }
+  const there = await cinder.listAttachments({ volumeId: volume, allProjects: true }, options(flow, signal));
+  const own = there.find(({ instance }) => instance === flow.instance);
+  if (own) return own.id;
+  const made = await flow
+    .services()
+    .cinder.createAttachment({ volumeId: volume, instance: flow.instance }, options(flow, signal));
+  return made.id;
+}
+
+/**
+ * Attaches a mapping's volume to this host in Cinder, making it first where it is to be made, and saves the mapping as nova would: after it the
+ * mapping is a volume's.
+ */
+export async function ensureAttached(
+  flow: Flow,
+  device: NovaBlockDevice,
+  name: string,
+  signal: AbortSignal,
+): Promise<ServerVolume> {
+  if (device.id === null) throw novaError('InvalidBDM');
+  const { cinder } = flow.parts.services;
+  const volume = await ensureVolume(flow, device, signal);
+  const attachmentId = await ensureAttachment(flow, volume.id, device.attachment_id, signal);
+  // known before there is more to it, so that a delete by the API finds it whatever becomes of us
+  await saveBlockDevice(flow.conductor(signal), device.id, {
+    volume_id: volume.id,
+    volume_size: volume.sizeGib,
+    attachment_id: attachmentId,
+    destination_type: 'volume',
+    device_name: device.device_name ?? name,
+    ...(device.destination_type === 'volume' ? {} : { delete_on_termination: true }),
+  });
+  const { connectionInfo } = await cinder.updateAttachment(
+    attachmentId,
+    flow.settings.connector,
+    options(flow, signal),
+  );
+  if (connectionInfo === null)
+    throw new DpuError('unavailable', 'Cinder does not say how the volume is reached', {
+      details: { volume: volume.id },
+    });
+  const connection = { ...connectionInfo, serial: volume.id };
+  await saveBlockDevice(flow.conductor(signal), device.id, { connection_info: JSON.stringify(connection) });
+  await cinder.completeAttachment(attachmentId, options(flow, signal));
+  return {
+    volume: volume.id,
+    boot: device.boot_index === 0,
+    device: device.device_name ?? name,
+    connection,
+  };
+}
+
+/** The stage `volumes`: every disk of the server attached to this host in Cinder. Its undo gives back what was attached and made. Answers ServerVolumes. */
+export function volumesStage(flow: Flow): Stage {
+  return {
+    name: 'volumes',
+    async run({ signal }) {
+      const devices = inBootOrder(await listBlockDevices(flow.conductor(signal), flow.instance));
+      const volumes: ServerVolume[] = [];
+      for (const [index, device] of devices.entries())
+        volumes.push(await ensureAttached(flow, device, deviceName(index), signal));
+      return volumes as unknown as Json;
+    },
+    undo: ({ signal }) => giveBackVolumes(flow, signal),
+  };
+}
+
+/** What the stage `volumes` answered. */
+export function volumesOf(output: (stage: string) => Json): readonly ServerVolume[] {
+  return (output('volumes') ?? []) as unknown as readonly ServerVolume[];
+}
+
+/**
+ * As if nothing had been attached: attachments end, volumes that were made for the server are deleted, and its mappings are what they were, so
+ * that another host can begin anew.
+ */
+async function giveBackVolumes(flow: Flow, signal: AbortSignal): Promise<void> {
+  const { cinder } = flow.parts.services;
+  const conductor = flow.conductor(signal);
+  const devices = await listBlockDevices(conductor, flow.instance);
+  const metadata = { [madeFor.instance]: flow.instance };
+  const made = await cinder.listVolumes({ metadata, allProjects: true }, options(flow, signal));
+  const given = new Map(sentDevices(flow).map((device) => [device.id, device]));
+  for (const device of devices) {
+    if (device.volume_id === null || device.id === null) continue;
+    const ours = made.some(({ id }) => id === device.volume_id);
+    if (device.attachment_id !== null) await cinder.deleteAttachment(device.attachment_id, options(flow, signal));
+    const before = given.get(device.id);
+    const changes = ours
+      ? {
+          volume_id: null,
+          attachment_id: null,
+          connection_info: null,
+          destination_type: before?.destination_type ?? 'volume',
+          volume_size: before?.volume_size ?? null,
+        }
+      : { connection_info: null };
+    await ifThere(saveBlockDevice(conductor, device.id, changes));
+  }
+  for (const { id } of made) await deleteVolume(flow, id, signal);
+}
+
+/** The mappings as they came with the request. */
+function sentDevices(flow: Flow): readonly NovaBlockDevice[] {
+  return (flow.request.devices ?? []) as unknown as readonly NovaBlockDevice[];
+}
+
+/** Ends a server's attachments, and deletes the volumes that go with it. */
+export async function releaseVolumes(
+  flow: Flow,
+  volumes: readonly VolumeToRelease[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { cinder } = flow.parts.services;
+  for (const { attachment } of volumes) {
+    if (attachment !== null) await cinder.deleteAttachment(attachment, options(flow, signal));
+  }
+  for (const { volume, goesToo } of volumes) if (goesToo) await deleteVolume(flow, volume, signal);
+}
+
+/**
+ * Deletes a volume. One that can't be deleted (it has snapshots) stays: as with nova, its server goes all the same.
+ */
+async function deleteVolume(flow: Flow, volume: string, signal: AbortSignal): Promise<void> {
+  const { services, log } = flow.parts;
+  try {
+    await services.cinder.waitForVolume(volume, ['available', 'error'], { signal, timeoutMs: 30_000 });
+  } catch (error) {
+    if (hasCode(error, 'not_found')) return;
+    if (!hasCode(error, 'bad_state') && !hasCode(error, 'timeout')) throw error; // the delete itself says more
+  }
+  try {
+    await services.cinder.deleteVolume(volume, options(flow, signal));
+  } catch (error) {
+    if (!hasCode(error, 'bad_state') && !hasCode(error, 'invalid')) throw error;
+    log.warn('a volume that goes with its server cannot be deleted', { flow: flow.id, volume, error });
+  }
+}

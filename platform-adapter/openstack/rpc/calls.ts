@@ -1,0 +1,148 @@
+import { RpcFailure } from 'oslo-messaging';
+import type { ComputeService } from '../../../core/ports/compute-service.ts';
+import type { ExternalEvents } from '../flows/external-events.ts';
+import type { FlowService } from '../flows/service.ts';
+import { readInstance } from '../wire/instances.ts';
+import { notImplemented, novaError } from '../wire/nova-errors.ts';
+import { readExternalEvents } from '../wire/requests.ts';
+import { diagnostics, shortDiagnostics } from './diagnostics.ts';
+import type { CallHandler } from './server.ts';
+
+/** What calls are answered with. */
+export interface CallParts {
+  readonly service: Pick<ComputeService, 'getInstance' | 'nodeStatus' | 'consoleLog'>;
+  readonly flows: Pick<FlowService, 'accept' | 'run'>;
+  readonly events: ExternalEvents;
+  /** nova's name of the driver. */
+  readonly driver: string;
+  /** Turns the node's service record on or off for the scheduler; answers what it is then. */
+  setHostEnabled(enabled: boolean, signal: AbortSignal): Promise<'enabled' | 'disabled'>;
+  /** Events beyond those of ports that are plugged: what they begin, by name. */
+  readonly onEvent?: Readonly<Record<string, EventHandler>>;
+}
+
+/** What an event of Neutron or Cinder begins. */
+export type EventHandler = (
+  event: ReturnType<typeof readExternalEvents>[number],
+  call: Parameters<CallHandler>[1],
+) => Promise<void>;
+
+/** Longest console output that a call answers, in bytes: nova-api shows it whole. */
+const mostConsoleBytes = 100 * 1024;
+
+/** A call that no node of ours can do, as a driver without it fails. */
+const cannot =
+  (what: string): CallHandler =>
+  () =>
+    Promise.reject(notImplemented(`${what} is not supported by this node`));
+
+/** A call whose method this node does not have: nova takes the loss (cross-cell resize). */
+const absent =
+  (method: string): CallHandler =>
+  () =>
+    Promise.reject(
+      new RpcFailure({
+        rpcClass: 'NoSuchMethod',
+        rpcModule: 'oslo_messaging.rpc.dispatcher',
+        message: `Endpoint does not support RPC method ${method}`,
+      }),
+    );
+
+/** Calls of compute RPC, and the cast of external events, which is no flow: what it begins are flows. */
+export function computeCalls(parts: CallParts): Readonly<Record<string, CallHandler>> {
+  const serverOf = (args: Readonly<Record<string, unknown>>) => readInstance(args.instance, 'instance');
+
+  /** @throws InstanceNotFound as nova's class. */
+  function here(args: Readonly<Record<string, unknown>>) {
+    const { uuid } = serverOf(args);
+    try {
+      return parts.service.getInstance(uuid);
+    } catch (cause) {
+      throw novaError('InstanceNotFound', { instance_id: uuid }, { cause });
+    }
+  }
+
+  return {
+    async external_instance_event(args, call) {
+      for (const event of readExternalEvents(args.events)) {
+        parts.events.tell(event);
+        const own = parts.onEvent?.[event.name];
+        if (own !== undefined) await own(event, call);
+        else if (event.name === 'network-changed') await networkChanged(parts, event, call);
+      }
+      return null;
+    },
+    get_diagnostics: async (args) => shortDiagnostics(here(args)),
+    get_instance_diagnostics: async (args) => diagnostics(here(args), parts.driver),
+    get_host_uptime: cannot('the uptime of a host'),
+    set_host_enabled: (args, { signal }) => parts.setHostEnabled(args.enabled === true, signal),
+    host_power_action: cannot('a power action of a host'),
+    host_maintenance_mode: cannot('the maintenance mode of nova'),
+    async get_console_output(args) {
+      const { uuid } = here(args);
+      const tail = args.tail_length;
+      const lines =
+        typeof tail === 'number' ? tail : typeof tail === 'string' && /^\d+$/.test(tail) ? Number(tail) : -1;
+      try {
+        const text = (await parts.service.consoleLog(uuid, mostConsoleBytes)).toString('utf8');
+        return lines < 0
+          ? text
+          : text
+              .split('\n')
+              .slice(-lines - 1)
+              .join('\n');
+      } catch (error) {
+        throw novaError('ConsoleNotAvailable', {}, { cause: error });
+      }
+    },
+    set_admin_password: cannot('setting the password'),
+    quiesce_instance: cannot('quiescing an instance'),
+    cache_images: () => Promise.resolve({}),
+    check_instance_shared_storage: () => Promise.resolve(false),
+    reserve_block_device_name: cannot('attaching a volume'),
+    remove_volume_connection: cannot('removing the connection of a volume'),
+    attach_interface: cannot('attaching an interface'),
+    extend_volume: cannot('extending a volume'),
+    swap_volume: cannot('swapping a volume'),
+    get_vnc_console: unavailable('novnc'),
+    get_spice_console: unavailable('spice-html5'),
+    get_rdp_console: unavailable('rdp-html5'),
+    get_mks_console: unavailable('webmks'),
+    get_serial_console: unavailable('serial'),
+    validate_console_port: () => Promise.resolve(false),
+    check_can_live_migrate_destination: cannot('live migration'),
+    check_can_live_migrate_source: cannot('live migration'),
+    pre_live_migration: cannot('live migration'),
+    post_live_migration_at_destination: cannot('live migration'),
+    drop_move_claim_at_destination: () => Promise.resolve(null),
+    ...Object.fromEntries(
+      [
+        'prep_snapshot_based_resize_at_dest',
+        'prep_snapshot_based_resize_at_source',
+        'finish_snapshot_based_resize_at_dest',
+        'finish_revert_snapshot_based_resize_at_source',
+        'confirm_snapshot_based_resize_at_source',
+        'revert_snapshot_based_resize_at_dest',
+      ].map((method) => [method, absent(method)]),
+    ),
+  };
+}
+
+const unavailable =
+  (type: string): CallHandler =>
+  () =>
+    Promise.reject(novaError('ConsoleTypeUnavailable', { console_type: type }));
+
+/** The info cache follows, after whatever runs for the server. */
+async function networkChanged(
+  parts: CallParts,
+  event: ReturnType<typeof readExternalEvents>[number],
+  { received, uniqueId }: Parameters<CallHandler>[1],
+): Promise<void> {
+  await parts.flows.accept({
+    method: 'network_changed',
+    args: { instance: event.instance_uuid, key: event.tag ?? '' },
+    received,
+    uniqueId: uniqueId === null ? null : `${uniqueId}:${event.instance_uuid}:${event.tag ?? ''}`,
+  });
+}
