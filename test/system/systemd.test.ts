@@ -162,7 +162,7 @@ describe.skipIf(!haveSystemd())('systemd/', () => {
     // the secrets come as credentials
     expect(amqp).not.toHaveProperty('transport_url_file');
     const credentials = settings('soc-daemon.service', 'LoadCredential').map((each) => each.split(':')[0]);
-    expect(credentials).toEqual(['transport-url', 'store-key']);
+    expect(credentials).toEqual(['transport-url', 'store-key', 'bmc-password', 'openstack-password']);
     expect(settings('soc-daemon.service', 'ReadWritePaths')).toEqual([]);
   });
 
