@@ -21,6 +21,7 @@ import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
 import { consolePath } from './api/console-socket.ts';
 import { type ApiAddress, createApi } from './api/create-api.ts';
 import { bmcPassword, checkPeers, openPeers } from './peers.ts';
+import { createBiosKeeper } from './service/bios.ts';
 import { clockProbe } from './service/clock-sync.ts';
 import { createConsoleHub } from './service/console-hub.ts';
 import { createDaemon, type Daemon } from './service/daemon.ts';
@@ -143,7 +144,8 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     fullMib: config.disk.full_mib,
   });
   const networks = createSubnetService(store, config.catalogue.subnets);
-  const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, node: identity.uuid });
+  const bios = createBiosKeeper({ bios: peers.bios, store, policy: config.host.bios, clock, log });
+  const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, bios, node: identity.uuid });
   const consoles = openConsoles({ source: peers.console, store, stateDir: config.state_dir, clock, random, log });
   const daemon = createDaemon({
     consoles,
@@ -162,6 +164,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
       retainMs: config.retention.days * 86_400_000,
       maxOperations: config.retention.max_operations,
     },
+    bios,
     probes: [disk.look, ...(config.clock.check === 'off' ? [] : [clockProbe(clock)])],
     restrictedHost: config.functions.restricted_host,
     admit: disk.admit,

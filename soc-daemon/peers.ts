@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { DpuError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
+import type { HostBios } from '../core/ports/host-bios.ts';
 import type { HostConsole } from '../core/ports/host-console.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { NetworkBinder } from '../core/ports/network-binder.ts';
@@ -26,6 +27,8 @@ export interface Peers {
   readonly storage: StorageTarget;
   readonly volumes: VolumeService;
   readonly power: PowerController;
+  /** The host's BIOS settings; null: none that could be reached. */
+  readonly bios: HostBios | null;
   /** null: none that could be reached. */
   readonly console: HostConsole | null;
   /** Told when one of them was restarted and may have forgotten what it had; the answer ends that. */
@@ -156,12 +159,12 @@ async function openStorage(
   }
 }
 
-async function openHost(context: PeerContext): Promise<{ power: PowerController; console: HostConsole | null }> {
+async function openHost(context: PeerContext): Promise<Pick<Peers, 'power' | 'bios' | 'console'>> {
   const { config, clock, log } = context;
   switch (config.host.kind) {
     case 'sim': {
-      const { power, console } = await context.sim();
-      return { power, console };
+      const { power, bios, console } = await context.sim();
+      return { power, bios, console };
     }
     case 'bmc': {
       const { openBmcHost } = await import('../drivers/power/open.ts');

@@ -1,7 +1,7 @@
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
-import type { HealthReport, HostPower } from '../../schemas/generated/rest.ts';
+import type { BiosReport, HealthReport, HostPower } from '../../schemas/generated/rest.ts';
 import type { RpcMethods } from '../../schemas/generated/rpc.ts';
 
 /** Who asks, for the audit log: `amqp`, `rest:admin`. */
@@ -105,6 +105,12 @@ export interface ComputeService {
   health(): HealthReport;
   /** The host's power: how it is, whose it is, and who works on it now. */
   power(): HostPower;
+  /** The host's BIOS settings against the baseline. @throws what the BMC rejects with. */
+  bios(): Promise<BiosReport>;
+  /** Makes the settings of now the baseline. @throws `bad_state` while an instance has the host, `unsupported`. */
+  captureBios(caller: Caller): Promise<BiosReport>;
+  /** Sets back what differs, from the host's next start on. @throws as `captureBios`. */
+  restoreBios(caller: Caller): Promise<BiosReport>;
   listInstances(args: Args<'list_instances'>): { instances: Instance[]; next?: string };
   /** @throws `not_found`. */
   getInstance(uuid: string): Instance;

@@ -4,15 +4,16 @@ import { stepRetry } from '../devices/deadlines.ts';
 import { takeDownDisk } from '../devices/disk-steps.ts';
 import { type Device, unplugStep } from '../devices/function-steps.ts';
 import { takeDownNic } from '../devices/nic-steps.ts';
+import { biosRestoreStep } from './bios-steps.ts';
 import type { BmParts } from './parts.ts';
 import { hostKeepStep, hostOffStep } from './power-steps.ts';
 
 /**
  * The plan of `destroy`: first, and for good, the power, where the host is the instance's; then the boot disk is taken from the host's sight, so that
  * the hardware says that the instance is no more whole; then every other device; behind its unplug each goes by
- * itself. Every step takes "not there" for done: an instance may be half made.
+ * itself. Every step takes "not there" for done: an instance may be half made. From version 2 on BIOS settings go back too, once the host is off.
  */
-export function destroyPlan(parts: BmParts, input: DestroyInput): Plan {
+export function destroyPlan(parts: BmParts, input: DestroyInput, version: 1 | 2): Plan {
   const off = input.ownsHost ? hostOffStep(parts, []) : hostKeepStep(parts);
   const { unplugMs } = parts.deadlines;
   const doomed = input.functions.map((each) => ({ ...each, device: deviceOf(each) }));
@@ -28,7 +29,8 @@ export function destroyPlan(parts: BmParts, input: DestroyInput): Plan {
       ? takeDownDisk(parts, input.instance, each.device, { deleteVolume: each.madeForInstance })
       : takeDownNic(parts, input.instance, each.device),
   );
-  const before = [off, ...bootUnplugs, ...unplugs, ...rest];
+  const bios = version === 2 && input.ownsHost ? [biosRestoreStep(parts, [off.name])] : [];
+  const before = [off, ...bios, ...bootUnplugs, ...unplugs, ...rest];
   return {
     steps: [
       ...before,

@@ -35,8 +35,14 @@ type PlanMaker = (parts: BmParts, input: JsonObject) => Plan;
 
 /** Kind -> plan version -> its steps. A released version stays until no stored operation can have it. */
 const plans: Partial<Record<OperationKind, Readonly<Record<number, PlanMaker>>>> = {
-  build: { 1: (parts, input) => buildPlan(parts, readBuildInput(input)) },
-  destroy: { 1: (parts, input) => destroyPlan(parts, readDestroyInput(input)) },
+  build: {
+    1: (parts, input) => buildPlan(parts, readBuildInput(input), 1),
+    2: (parts, input) => buildPlan(parts, readBuildInput(input), 2),
+  },
+  destroy: {
+    1: (parts, input) => destroyPlan(parts, readDestroyInput(input), 1),
+    2: (parts, input) => destroyPlan(parts, readDestroyInput(input), 2),
+  },
   start: { 1: (parts, input) => startPlan(parts, readPowerInput(input)) },
   stop: { 1: (parts, input) => stopPlan(parts, readPowerInput(input)) },
   reboot: { 1: (parts, input) => rebootPlan(parts, readPowerInput(input)) },
@@ -49,13 +55,18 @@ const plans: Partial<Record<OperationKind, Readonly<Record<number, PlanMaker>>>>
   detach_volume: { 1: (parts, input) => detachVolumePlan(parts, readDetachInput(input)) },
 };
 
+/** The version that new operations get. */
+const newest: Partial<Record<OperationKind, number>> = Object.fromEntries(
+  Object.entries(plans).map(([kind, versions]) => [kind, Math.max(...Object.keys(versions).map(Number))]),
+);
+
 /** The driver of a bare-metal node: the whole host is one instance's, its disks and NICs are functions of the card. */
 export function createBmDriver({ deadlines, ...rest }: BmDriverOptions): ComputeDriver {
   const power = rememberPower(rest.power);
   const parts: BmParts = { ...rest, power, diskType: 'PF', deadlines: { ...defaultDeadlines, ...deadlines } };
   return {
     nodeType: 'BM',
-    planVersion: (kind) => (plans[kind] ? 1 : null),
+    planVersion: (kind) => newest[kind] ?? null,
     plan({ kind, planVersion }, input) {
       const make = plans[kind]?.[planVersion];
       if (!make) {

@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { createIpmiClient } from 'node-ipmi';
 import { DpuError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports/clock.ts';
+import type { HostBios } from '../../core/ports/host-bios.ts';
 import type { HostConsole } from '../../core/ports/host-console.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { PowerController } from '../../core/ports/power-controller.ts';
+import { redfishBios } from './bios.ts';
 import { ipmiConsole } from './console.ts';
 import { createBmcPower } from './controller.ts';
 import { holdOff } from './hold-off.ts';
@@ -17,6 +19,8 @@ import { smbiosInventory } from './smbios.ts';
 /** A host whose BMC is driven. */
 export interface BmcHost {
   readonly power: PowerController;
+  /** null without Redfish: IPMI has none. */
+  readonly bios: HostBios | null;
   /** null where the BMC has none that we speak. */
   readonly console: HostConsole | null;
   close(): Promise<void>;
@@ -69,9 +73,24 @@ export function openBmcHost(parts: {
   });
   return {
     power,
+    bios: redfish ? heldOff(redfishBios(redfish), power) : null,
     console: ipmi ? ipmiConsole(ipmi, callMs) : null,
     async close() {
       await Promise.all([redfish?.close(), ipmi?.close()]);
+    },
+  };
+}
+
+/** BIOS settings, asked for behind a question that a BMC which refused our credentials is not asked (`holdOff`). */
+function heldOff(bios: HostBios, power: PowerController): HostBios {
+  return {
+    async read(signal) {
+      await power.getPower(signal);
+      return await bios.read(signal);
+    },
+    async write(settings, signal) {
+      await power.getPower(signal);
+      await bios.write(settings, signal);
     },
   };
 }

@@ -39,8 +39,18 @@ const RESETS: Readonly<Record<PowerOrder, readonly ResetType[]>> = {
   reset: ['ForceRestart'],
 };
 
+/** The host behind a Redfish service. */
+export interface RedfishHost {
+  /** Works on the host's system. Rejects as BmcProtocol does. */
+  call<Result>(
+    doing: string,
+    signal: AbortSignal | undefined,
+    work: (client: RedfishClient, system: System, limits: CallOptions) => Promise<Result>,
+  ): Promise<Result>;
+}
+
 /** Speaks Redfish (DSP0266). */
-export function redfishProtocol({ system: key, callMs, ...options }: RedfishParts): BmcProtocol {
+export function redfishProtocol({ system: key, callMs, ...options }: RedfishParts): BmcProtocol & RedfishHost {
   const client: RedfishClient = connectRedfish({ ...options, timeoutMs: callMs });
   let path: string | undefined;
 
@@ -57,17 +67,18 @@ export function redfishProtocol({ system: key, callMs, ...options }: RedfishPart
     path = system.path;
     return system;
   }
-  const call = <Result>(
+  const ask = <Result>(
     doing: string,
     signal: AbortSignal | undefined,
     work: (limits: CallOptions) => Promise<Result>,
   ): Promise<Result> => exchange(doing, signal, () => work({ signal, timeoutMs: callMs }));
 
   return {
+    call: (doing, signal, work) => ask(doing, signal, async (limits) => work(client, await host(limits), limits)),
     power: (signal) =>
-      call("reading the host's power by Redfish", signal, async (limits) => toPower((await host(limits)).powerState)),
+      ask("reading the host's power by Redfish", signal, async (limits) => toPower((await host(limits)).powerState)),
     order: (order, signal) =>
-      call(`ordering ${order} by Redfish`, signal, async (limits) => {
+      ask(`ordering ${order} by Redfish`, signal, async (limits) => {
         const system = await host(limits);
         const offer = await readResetOffer(client, system, limits);
         const type = RESETS[order].find((one) => offer.types.includes(one));
@@ -75,11 +86,11 @@ export function redfishProtocol({ system: key, callMs, ...options }: RedfishPart
         await resetSystem(client, system, type, limits);
       }),
     setBoot: (target, signal) =>
-      call('choosing the boot disk by Redfish', signal, async (limits) =>
+      ask('choosing the boot disk by Redfish', signal, async (limits) =>
         bootFromFunction(client, await host(limits), target, limits),
       ),
     inventory: (signal) =>
-      call('reading the inventory by Redfish', signal, async (limits) =>
+      ask('reading the inventory by Redfish', signal, async (limits) =>
         toInventory(await readInventory(client, (await host(limits)).path, limits)),
       ),
     close: () => client.close(),

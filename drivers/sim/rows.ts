@@ -8,6 +8,7 @@ import type { BdfState, FunctionClass, FunctionType } from '../../core/ports/sni
 import type { StorageQos } from '../../core/ports/storage-target.ts';
 import type { Volume, VolumeExport, VolumeSnapshot } from '../../core/ports/volume-service.ts';
 import type { FunctionId, Mac, PortId, VolumeId } from '../../core/units.ts';
+import type { BiosRow } from './bios.ts';
 import { openTable, type Table } from './table.ts';
 import type { WorldStore } from './world-store.ts';
 
@@ -118,6 +119,7 @@ export interface WorldState {
   readonly exports: Table<ExportRow>;
   readonly host: Table<HostRow>;
   readonly machines: Table<MachineRow>;
+  readonly bios: Table<BiosRow>;
   readonly lost: Table<LostRow>;
   readonly planted: Table<PlantedRow>;
   readonly violations: Table<Violation>;
@@ -136,6 +138,7 @@ export function openState(store: WorldStore): WorldState {
     exports: openTable(store, 'export', entries),
     host: openTable(store, 'host', entries),
     machines: openTable(store, 'machine', entries),
+    bios: openTable(store, 'bios', entries),
     lost: openTable(store, 'lost', entries),
     planted: openTable(store, 'planted', entries),
     violations: openTable(store, 'violation', entries),

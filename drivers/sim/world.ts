@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/ports/clock.ts';
 import type { HostAgent } from '../../core/ports/host-agent.ts';
+import type { HostBios } from '../../core/ports/host-bios.ts';
 import type { HostConsole } from '../../core/ports/host-console.ts';
 import type { NetworkBinder } from '../../core/ports/network-binder.ts';
 import type { PowerController } from '../../core/ports/power-controller.ts';
@@ -9,6 +10,7 @@ import type { StorageTarget } from '../../core/ports/storage-target.ts';
 import type { VolumeService } from '../../core/ports/volume-service.ts';
 import type { VolumeId } from '../../core/units.ts';
 import { simAgent } from './agent.ts';
+import { simBios } from './bios.ts';
 import { simPower } from './bmc.ts';
 import { callerOf, dropClient, loseInFlight, type PeerLink, type SimClient } from './call.ts';
 import { simSnic } from './card.ts';
@@ -33,6 +35,7 @@ export interface SimPorts {
   readonly power: PowerController;
   /** Machines on the host, where it is on. */
   readonly agent: HostAgent;
+  readonly bios: HostBios;
 }
 
 /** The ports as one life of the daemon has them. */
@@ -138,6 +141,7 @@ export function createSimWorld({ clock, random, store, options, timing, hypervis
       volumes: simVolumes(context, caller('volume')),
       power: simPower(context, caller('power')),
       agent: simAgent(context, caller('agent')),
+      bios: simBios(context, caller('power')),
       drop: () => dropClient(client),
     };
   };

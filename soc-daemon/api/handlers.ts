@@ -34,6 +34,17 @@ export const getNode = ({ service }: RequestContext): Reply => ok(service.nodeSt
 /** `GET /v1/health`. */
 export const getHealthReport = ({ service }: RequestContext): Reply => ok(service.health());
 
+/** `GET /v1/bios`. */
+export const getBios = async ({ service }: RequestContext): Promise<Reply> => ok(await service.bios());
+
+/** `POST /v1/bios/capture`. */
+export const captureBios = async ({ service, caller }: RequestContext): Promise<Reply> =>
+  ok(await service.captureBios(caller));
+
+/** `POST /v1/bios/restore`. */
+export const restoreBios = async ({ service, caller }: RequestContext): Promise<Reply> =>
+  ok(await service.restoreBios(caller));
+
 /** `GET /v1/power`. */
 export const getPower = ({ service }: RequestContext): Reply => ok(service.power());
 

@@ -147,6 +147,24 @@ export const routes: readonly Route[] = [
     tag: 'node',
     summary: "The host's power: how it is, whose it is, and who works on it now.",
   }),
+  read('/v1/bios', 'get_bios', rest('bios'), handlers.getBios, {
+    tag: 'node',
+    summary: "The host's BIOS settings against the baseline.",
+  }),
+  {
+    ...read('/v1/bios/capture', 'capture_bios', rest('bios'), handlers.captureBios, {
+      tag: 'node',
+      summary: 'Makes the BIOS settings of now the baseline.',
+    }),
+    method: 'post',
+  },
+  {
+    ...read('/v1/bios/restore', 'restore_bios', rest('bios'), handlers.restoreBios, {
+      tag: 'node',
+      summary: "Sets BIOS settings back to the baseline, from the host's next start on.",
+    }),
+    method: 'post',
+  },
   read('/v1/instances', 'list_instances', answerOf('list_instances'), handlers.listInstances, {
     tag: 'instances',
     summary: 'The instances, by pages.',

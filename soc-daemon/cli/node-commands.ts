@@ -1,5 +1,5 @@
 /** Commands on the node itself: its health, its host's power. */
-import type { HealthReport, HostPower } from '../../schemas/generated/rest.ts';
+import type { BiosReport, HealthReport, HostPower } from '../../schemas/generated/rest.ts';
 import type { Command, Context } from './command.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 
@@ -23,12 +23,50 @@ async function power(context: Context): Promise<ExitCode> {
   return exitCode.done;
 }
 
+async function bios(context: Context, method: 'GET' | 'POST', path: string): Promise<ExitCode> {
+  const report = (await context.client.ask(method, path)) as BiosReport;
+  if (context.format !== 'table') {
+    context.showThing({ ...report });
+    return exitCode.done;
+  }
+  const { differing, unsafe, ...rest } = report;
+  context.showThing({ ...rest, differing: differing.length, unsafe: unsafe.length });
+  if (differing.length > 0)
+    context.showRows(
+      differing,
+      differing.map((each) => ({ ...each })),
+      ['name', 'baseline', 'now', 'next'],
+    );
+  if (unsafe.length > 0)
+    context.showRows(
+      unsafe,
+      unsafe.map((each) => ({ ...each })),
+      ['name', 'next', 'allowed', 'why'],
+    );
+  return exitCode.done;
+}
+
 /** Commands on the node itself. */
 export const nodeCommands: readonly Command[] = [
   {
     words: ['doctor'],
     help: 'says what the node looked at, what it found, and what to do; fails while the node is not ready',
     run: doctor,
+  },
+  {
+    words: ['bios', 'show'],
+    help: "shows the host's BIOS settings that differ from the baseline, or keep the host from starting",
+    run: (context) => bios(context, 'GET', '/v1/bios'),
+  },
+  {
+    words: ['bios', 'capture'],
+    help: 'makes the BIOS settings of now the baseline; not while an instance has the host',
+    run: (context) => bios(context, 'POST', '/v1/bios/capture'),
+  },
+  {
+    words: ['bios', 'restore'],
+    help: "sets BIOS settings back to the baseline, from the host's next start on",
+    run: (context) => bios(context, 'POST', '/v1/bios/restore'),
   },
   { words: ['power'], help: "shows the host's power, whose it is, and who works on it now", run: power },
 ];

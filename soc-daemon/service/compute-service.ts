@@ -10,6 +10,7 @@ import type { FunctionState } from '../../core/ports/snic-controller.ts';
 import { asId, type InstanceId, type JsonObject, type OperationId, type PortId } from '../../core/units.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
 import { type AcceptParts, kindOfMethod, type Resolved, resolveBuild, resolveChange } from './accept.ts';
+import type { BiosKeeper } from './bios.ts';
 import type { EventFeed } from './events.ts';
 import type { NodeMonitor } from './node-monitor.ts';
 import type { OneTimeTokens } from './one-time-tokens.ts';
@@ -23,6 +24,7 @@ export interface ComputeServiceParts extends Omit<AcceptParts, 'nodeType' | 'inv
   readonly events: EventFeed;
   /** What is on the card that is not ours, as last seen. */
   readonly foreignFunctions: () => readonly FunctionState[];
+  readonly bios: BiosKeeper;
   /** Refuses an operation that there is no room for. @throws DpuError. */
   readonly admit: (kind: OperationKind) => Promise<void>;
   /** null: the host has no console that could be reached. */
@@ -164,6 +166,13 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     return operationView(store.getOperation(record.id) ?? record);
   }
 
+  async function onBios(action: 'capture_bios' | 'restore_bios', caller: Caller, work: () => Promise<unknown>) {
+    await work();
+    await store.audit({ by: caller.by, action, instance: null, operation: null });
+    await monitor.refresh();
+    return await parts.bios.report();
+  }
+
   return {
     submit,
     async waitForEnd(id, signal) {
@@ -175,6 +184,9 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     health() {
       return { ready: monitor.status().ready, checks: [...monitor.health()] };
     },
+    bios: () => parts.bios.report(),
+    captureBios: (caller) => onBios('capture_bios', caller, () => parts.bios.capture()),
+    restoreBios: (caller) => onBios('restore_bios', caller, () => parts.bios.putBack()),
     power() {
       const instance = store.liveInstances().find((each) => each.claimed)?.id ?? null;
       const running = store.unendedOperations().find((each) => each.instance === instance);

@@ -10,6 +10,7 @@ import type { NodeIdentity, NodeStore } from '../../core/ports/node-store.ts';
 import type { PlatformAdapter } from '../../core/ports/platform-adapter.ts';
 import type { Random } from '../../core/ports/random.ts';
 import type { InstanceId } from '../../core/units.ts';
+import type { BiosKeeper } from './bios.ts';
 import { type ConsoleAccess, createComputeService } from './compute-service.ts';
 import type { ConsoleHub } from './console-hub.ts';
 import { createEventFeed } from './events.ts';
@@ -38,6 +39,8 @@ export interface DaemonParts {
     readonly retainMs: number;
     readonly maxOperations: number;
   };
+  /** Keeps the host's BIOS settings. */
+  readonly bios: BiosKeeper;
   /** What is looked at beside the peers: disk, clock. */
   readonly probes: readonly HealthProbe[];
   readonly restrictedHost: 'ignore' | 'warn' | 'require';
@@ -79,6 +82,8 @@ export function createDaemon(parts: DaemonParts): Daemon {
     }
     return { check: 'broker', state: 'unknown', found: `not connected now: ${names}` };
   };
+  const isSettled = (): boolean =>
+    !monitor.status().not_ready_reasons.some(({ id }) => id === 'starting' || id === 'readopting');
   const monitor = createNodeMonitor({
     store,
     identity,
@@ -86,7 +91,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     snic: peers.snic,
     clock,
     log,
-    probes: [...parts.probes, broker],
+    probes: [...parts.probes, () => parts.bios.look(isSettled()), broker],
     restrictedHost: parts.restrictedHost,
     onChange: (status) => events.emit('node', status),
   });
@@ -127,6 +132,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     networks: peers.networks,
     node: identity.uuid,
     foreignFunctions: reconciler.foreign,
+    bios: parts.bios,
     admit: parts.admit ?? (async () => undefined),
     consoles: parts.consoles,
   });
@@ -147,8 +153,10 @@ export function createDaemon(parts: DaemonParts): Daemon {
   }
 
   async function look(): Promise<boolean> {
+    const before = isSettled();
     await monitor.refresh();
     const settled = await reconciler.run();
+    if (!before && isSettled()) await monitor.refresh(); // what waited for that: the first baseline of BIOS settings
     if (stopped) return settled;
     await store.prune({ olderThanMs: limits.retainMs, maxOperations: limits.maxOperations });
     return settled;

@@ -79,11 +79,11 @@ export async function openParts(configFile: string, nodeId: string, bootBytes: n
   return {
     async turn() {
       const input = inputOf(bootBytes);
-      const plan = buildPlan(parts, input);
+      const plan = buildPlan(parts, input, 2);
       try {
         return summary(plan, await runAlone(plan));
       } finally {
-        await runAlone(destroyPlan(parts, destroyOf(input)));
+        await runAlone(destroyPlan(parts, destroyOf(input), 2));
       }
     },
     async close() {

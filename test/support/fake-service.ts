@@ -12,7 +12,7 @@ import type {
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
-import type { HealthReport } from '../../schemas/generated/rest.ts';
+import type { BiosReport, HealthReport } from '../../schemas/generated/rest.ts';
 
 /** A change that the service was asked for. */
 export interface Submitted {
@@ -53,6 +53,15 @@ const kinds: Readonly<Partial<Record<MutatingMethod, Operation['kind']>>> = {
   resize_vm: 'resize',
   reset_instance_admin_password: 'reset_admin_password',
 };
+const biosReport: BiosReport = {
+  controlled: true,
+  baseline: 'captured',
+  captured_at: at,
+  settings: 2,
+  differing: [{ name: 'SlotPower', baseline: true, now: false, next: true }],
+  unsafe: [],
+};
+
 /** A check for each reason that holds. */
 function healthOf(node: NodeStatus): HealthReport['checks'] {
   const held = node.not_ready_reasons.map(({ id, message, since }) => ({
@@ -229,6 +238,9 @@ export function createFakeService(): FakeService {
       });
       return find(operations, id, 'operation');
     },
+    bios: async () => biosReport,
+    captureBios: async () => biosReport,
+    restoreBios: async () => biosReport,
     health: () => ({ ready: node.ready, checks: healthOf(node) }),
     power: () => ({ state: node.host_power, instance: null, operation: null, owner: null }),
     nodeStatus: () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
+import type { HostBios } from '../../core/ports/host-bios.ts';
 import { type Log, silentLog } from '../../core/ports/log.ts';
 import type { NodeStore } from '../../core/ports/node-store.ts';
 import type { PlatformAdapter } from '../../core/ports/platform-adapter.ts';
@@ -12,6 +13,7 @@ import { createBmDriver } from '../../drivers/bm/driver.ts';
 import type { SimConnection, SimWorld } from '../../drivers/sim/world.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { systemRandom } from '../../kit/random.ts';
+import { type BiosPolicy, createBiosKeeper } from '../../soc-daemon/service/bios.ts';
 import { createDaemon, type Daemon, type DaemonParts } from '../../soc-daemon/service/daemon.ts';
 import type { HealthProbe } from '../../soc-daemon/service/health.ts';
 import { settleIdentity } from '../../soc-daemon/service/identity.ts';
@@ -46,6 +48,9 @@ export interface SimNodeOptions {
   readonly reconcileIntervalMs?: number;
   readonly deadlines?: Partial<BmDeadlines>;
   readonly onFatal?: (error: unknown) => void;
+  /** null: as with IPMI alone. */
+  readonly bios?: HostBios | null;
+  readonly biosPolicy?: Partial<BiosPolicy>;
   readonly probes?: readonly HealthProbe[];
   readonly restrictedHost?: 'ignore' | 'warn' | 'require';
   readonly admit?: DaemonParts['admit'] & {};
@@ -73,6 +78,13 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
   const store = options.wrapStore?.(opened) ?? opened;
   const connection = world.connect();
   const { snic, network: binder, storage, volumes, power } = connection;
+  const bios = createBiosKeeper({
+    bios: options.bios === undefined ? connection.bios : options.bios,
+    store,
+    policy: { restore: true, ignore: [], ...options.biosPolicy },
+    clock,
+    log,
+  });
   const identity = await settleIdentity({
     store,
     snic,
@@ -89,6 +101,7 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
     volumes,
     networks,
     power,
+    bios,
     node: identity.uuid,
     ...(options.deadlines ? { deadlines: options.deadlines } : {}),
   });
@@ -109,6 +122,7 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
       retainMs: 30 * 86_400_000,
       maxOperations: 10_000,
     },
+    bios,
     probes: options.probes ?? [],
     restrictedHost: options.restrictedHost ?? 'warn',
     ...(options.admit ? { admit: options.admit } : {}),

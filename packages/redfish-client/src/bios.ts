@@ -2,7 +2,7 @@ import { readAction } from './action.ts';
 import type { Answer, RedfishClient } from './client.ts';
 import { HttpError, UnsupportedError } from './errors.ts';
 import { messagesOf, type RedfishMessage } from './extended-info.ts';
-import { type JsonObject, objectAt, textOf } from './json.ts';
+import { type JsonObject, linkOf, linksOf, objectAt, textOf } from './json.ts';
 import { patch } from './patch.ts';
 import { quirksOf } from './quirks.ts';
 import { applyTimesOf, settingsLink } from './settings.ts';
@@ -82,6 +82,37 @@ export async function resetBios(client: RedfishClient, system: System, options: 
   const { body, etag, path } = await client.get(subPath(system.raw, 'Bios'), options);
   const { target } = await readAction(client, { body, etag, path }, '#Bios.ResetBios', options);
   return await perform(client, 'POST', target, { ...options, body: {} });
+}
+
+/**
+ * Names of the attributes that a registry calls read-only, or that a reset can't change (schema AttributeRegistry: ReadOnly,
+ * Immutable, type Password). Empty where the service does not publish the registry.
+ */
+export async function readBiosRegistry(
+  client: RedfishClient,
+  registry: string,
+  options: CallOptions = {},
+): Promise<readonly string[]> {
+  using time = client.deadline('read the BIOS registry', options);
+  const limits = { signal: time.signal, timeoutMs: options.timeoutMs };
+  try {
+    const root = await client.get('/redfish/v1', limits);
+    const list = await client.get(linkOf(root.body, 'Registries') ?? '/redfish/v1/Registries', limits);
+    const file = linksOf(list.body, 'Members').find((path) => path.replace(/\/$/, '').split('/').at(-1) === registry);
+    if (file === undefined) return [];
+    const { Location: places } = (await client.get(file, limits)).body;
+    const uris = (Array.isArray(places) ? places : []).map((place) => textOf(place as JsonObject, 'Uri'));
+    const uri = uris.find((each) => each?.startsWith('/'));
+    if (uri === undefined) return [];
+    const { Attributes: all } = objectAt((await client.get(uri, limits)).body, 'RegistryEntries');
+    return (Array.isArray(all) ? (all as JsonObject[]) : []).flatMap((each) => {
+      const isFixed = each.ReadOnly === true || each.Immutable === true || each.Type === 'Password';
+      return isFixed ? (textOf(each, 'AttributeName') ?? []) : [];
+    });
+  } catch (error) {
+    if (error instanceof HttpError && [404, 405, 501].includes(error.status)) return [];
+    throw error;
+  }
 }
 
 async function findSettings(client: RedfishClient, path: string, body: JsonObject, limits: CallOptions) {

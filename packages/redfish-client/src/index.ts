@@ -1,7 +1,7 @@
 export { type Action, readAction } from './action.ts';
 export { fingerprintOf, type TlsOptions } from './agent.ts';
 export type { Backoff } from './backoff.ts';
-export { type Bios, type BiosValue, readBios, resetBios, setBios } from './bios.ts';
+export { type Bios, type BiosValue, readBios, readBiosRegistry, resetBios, setBios } from './bios.ts';
 export {
   type BootOption,
   type BootRequest,

@@ -7,7 +7,7 @@ import type { Persona } from '../personas.ts';
 import { type BiosValue, DEFAULT_BIOS, type StateStore } from '../state.ts';
 import { isNode, type Node } from './json.ts';
 import { Refusal } from './messages.ts';
-import { type Paths, type Snapshot, shownBootOrder } from './model.ts';
+import { BIOS_SERIAL, type Paths, type Snapshot, shownBootOrder } from './model.ts';
 
 /** What the changes are made to. */
 export interface ChangeContext {
@@ -161,6 +161,7 @@ function patchBios(body: Node, { store }: ChangeContext): void {
   const { bios, biosPending } = store.get();
   const pending = new Map<string, BiosValue>(Object.entries(biosPending));
   for (const [name, value] of Object.entries(attributes)) {
+    if (name === BIOS_SERIAL) throw new Refusal('PropertyNotWritable', [name], `#/Attributes/${name}`);
     const old = bios[name];
     if (old === undefined) throw new Refusal('PropertyUnknown', [name], `#/Attributes/${name}`);
     if (typeof value !== typeof old) throw typeError(value, name);

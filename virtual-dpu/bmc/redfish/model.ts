@@ -10,6 +10,12 @@ import type { Session } from './sessions.ts';
 /** The service root's path. */
 export const V1 = '/redfish/v1';
 
+/** A BIOS attribute that is shown and that nobody can set. */
+export const BIOS_SERIAL = 'SystemSerialNumber';
+
+/** Name of the registry of BIOS attributes. */
+export const BIOS_REGISTRY = 'BiosAttributeRegistry.1.0.0';
+
 /** What does not change about the host. */
 export interface HostFacts {
   readonly uuid: string;

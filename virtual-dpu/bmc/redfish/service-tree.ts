@@ -1,5 +1,6 @@
 import { ENABLED, type Paths, type Snapshot, type TreeBuilder, V1 } from './model.ts';
 import { SESSION_TIMEOUT_S } from './sessions.ts';
+import { biosRegistry } from './system-tree.ts';
 
 /** The service itself: root, manager, and the services for sessions, tasks and events. */
 export function serviceResources({ add, collect }: TreeBuilder, paths: Paths, snapshot: Snapshot): void {
@@ -43,6 +44,7 @@ export function serviceResources({ add, collect }: TreeBuilder, paths: Paths, sn
     Systems: collect(`${V1}/Systems`, 'ComputerSystem', [{ '@odata.id': paths.system }]),
     Chassis: collect(`${V1}/Chassis`, 'Chassis', [{ '@odata.id': paths.chassis }]),
     Managers: collect(`${V1}/Managers`, 'Manager', [{ '@odata.id': manager }]),
+    Registries: biosRegistry({ add, collect }, snapshot),
     SessionService: add(`${V1}/SessionService`, 'SessionService.v1_1_9.SessionService', {
       ServiceEnabled: true,
       SessionTimeout: SESSION_TIMEOUT_S,

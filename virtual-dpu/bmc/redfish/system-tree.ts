@@ -1,5 +1,7 @@
 import { BOOT_TARGETS, bootReference } from '../boot.ts';
 import {
+  BIOS_REGISTRY,
+  BIOS_SERIAL,
   ENABLED,
   functionOf,
   type Paths,
@@ -7,6 +9,7 @@ import {
   type Snapshot,
   shownBootOrder,
   type TreeBuilder,
+  V1,
 } from './model.ts';
 
 /** The server: ComputerSystem and all that hangs on it. */
@@ -160,10 +163,37 @@ function resetAction(add: TreeBuilder['add'], paths: Paths, { persona }: Snapsho
   return { target: paths.reset, '@Redfish.ActionInfo': info['@odata.id'] };
 }
 
-function bios(add: TreeBuilder['add'], paths: Paths, { persona, state }: Snapshot): Reference {
+/** Describes the BIOS attributes (schemas MessageRegistryFile, AttributeRegistry). */
+export function biosRegistry({ add, collect }: TreeBuilder, { state }: Snapshot): Reference {
+  const uri = `${V1}/Registries/${BIOS_REGISTRY}.json`;
+  const types = { string: 'String', number: 'Integer', boolean: 'Boolean' } as const;
+  const attributes = Object.entries(state.bios).map(([name, value]) => ({
+    AttributeName: name,
+    Type: types[typeof value as keyof typeof types],
+    ReadOnly: false,
+    ResetRequired: true,
+  }));
+  add(uri, 'AttributeRegistry.v1_3_8.AttributeRegistry', {
+    Id: BIOS_REGISTRY,
+    Name: 'BIOS attributes',
+    Language: 'en',
+    OwningEntity: 'VDPU',
+    RegistryVersion: '1.0.0',
+    RegistryEntries: { Attributes: [...attributes, { AttributeName: BIOS_SERIAL, Type: 'String', ReadOnly: true }] },
+  });
+  const file = add(`${V1}/Registries/${BIOS_REGISTRY}`, 'MessageRegistryFile.v1_1_3.MessageRegistryFile', {
+    Name: 'BIOS attributes',
+    Registry: BIOS_REGISTRY,
+    Languages: ['en'],
+    Location: [{ Language: 'en', Uri: uri }],
+  });
+  return collect(`${V1}/Registries`, 'MessageRegistryFile', [file]);
+}
+
+function bios(add: TreeBuilder['add'], paths: Paths, { facts, persona, state }: Snapshot): Reference {
   add(paths.biosSettings, 'Bios.v1_2_1.Bios', {
     Name: 'BIOS attributes after the next reset',
-    Attributes: { ...state.bios, ...state.biosPending },
+    Attributes: { ...state.bios, ...state.biosPending, [BIOS_SERIAL]: facts.serialNumber },
   });
   const settings = {
     '@odata.type': '#Settings.v1_3_5.Settings',
@@ -172,7 +202,8 @@ function bios(add: TreeBuilder['add'], paths: Paths, { persona, state }: Snapsho
   };
   return add(paths.bios, 'Bios.v1_2_1.Bios', {
     Name: 'BIOS attributes',
-    Attributes: state.bios,
+    Attributes: { ...state.bios, [BIOS_SERIAL]: facts.serialNumber },
+    AttributeRegistry: BIOS_REGISTRY,
     ...(persona.biosSettings.announced ? { '@Redfish.Settings': settings } : {}),
     Actions: { '#Bios.ResetBios': { target: paths.resetBios } },
   });
