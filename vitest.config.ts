@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
     setupFiles: ['test/support/property-seed.ts'],
-    exclude: ['**/node_modules/**', 'test/sim/**', 'test/bench/**'],
+    exclude: ['**/node_modules/**', 'test/sim/**', 'test/bench/**', 'test/openstack/**'],
     // Four times what the slowest test that says nothing else takes on a machine of two cores that has much more to do.
     testTimeout: 60_000,
     hookTimeout: 120_000,

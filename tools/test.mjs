@@ -1,6 +1,8 @@
 /**
  * `npm test`: set-up, lint, types, schema drift, all of vitest; then a table and the line `N passed, N failed`. With arguments
  * (`npm test -- test/unit`) only vitest runs, with those arguments, and goes on without Debian packages that cannot be had. A process that outlives the run is a failure, and is ended.
+ * `npm run test:openstack` is this with `--openstack`: the suites of test/openstack on a control plane of their own, which needs its
+ * packages, and with `WITH_CEPH=1` those of a Ceph.
  */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -13,7 +15,8 @@ import { orExplain, ROOT, setup } from './setup.mjs';
 import { formatTable, readReport } from './test-report.mjs';
 
 const id = randomUUID();
-const args = process.argv.slice(2);
+const onOpenStack = process.argv[2] === '--openstack';
+const args = process.argv.slice(onOpenStack ? 3 : 2);
 const rows = [];
 let current;
 let interrupted;
@@ -26,15 +29,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 }
 
 await orExplain(async () => {
-  const packages = packagesFor('test');
-  const { node, env } = await setup({
-    ...(args.length === 0 ? { need: packages } : { optional: packages }),
-    downloads: downloadsFor('test'),
-  });
+  const { node, env } = await setup(onOpenStack ? openStackNeeds() : needs());
   const scratch = mkdtempSync(join(tmpdir(), 'dpu-compute-test-'));
   const context = { node, env: { ...env, [MARK]: id }, report: join(scratch, 'vitest.json') };
   try {
-    if (args.length === 0) await checks(context);
+    if (args.length === 0 && !onOpenStack) await checks(context);
     await vitest(context);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -42,6 +41,16 @@ await orExplain(async () => {
   }
   summary();
 });
+
+function needs() {
+  const packages = packagesFor('test');
+  return { ...(args.length === 0 ? { need: packages } : { optional: packages }), downloads: downloadsFor('test') };
+}
+
+function openStackNeeds() {
+  const ceph = process.env.WITH_CEPH === '1' ? packagesFor('openstack-ceph') : [];
+  return { need: [...packagesFor('openstack'), ...ceph] };
+}
 
 async function checks(context) {
   const bin = (name) => join(ROOT, 'node_modules/.bin', name);
@@ -58,7 +67,8 @@ async function check(name, command, argv, context) {
 
 async function vitest(context) {
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${context.report}`];
-  const argv = [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', ...reporters, ...args];
+  const config = onOpenStack ? ['--config', join(ROOT, 'test/openstack/vitest.config.ts')] : [];
+  const argv = [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', ...config, ...reporters, ...args];
   const { seconds, status } = await timed('vitest', context.node, argv, context);
   const suites = existsSync(context.report) ? readReport(context.report, ROOT) : [];
   rows.push(...suites);

@@ -11,7 +11,7 @@ export const NAMES = {
 } as const;
 
 /** The class that a bare-metal node offers one of, as Ironic's users know it: a flavor asks for one, and for nothing else. */
-export const METAL_CLASS = 'CUSTOM_BAREMETAL';
+export const METAL_CLASS = 'CUSTOM_BAREMETAL_DPU';
 
 /** Makes the service users and the catalogue. */
 export async function bootstrapIdentity(layout: StackLayout, admin: Session): Promise<void> {

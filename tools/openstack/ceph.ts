@@ -41,6 +41,7 @@ export async function startCeph(layout: StackLayout, programs: Programs): Promis
   const at = (...names: readonly string[]): string => join(layout.dir, 'ceph', ...names);
   const run = (program: string, ...args: readonly string[]): Promise<string> => cephTool(layout, program, ...args);
   const conf = cephConf(layout);
+  if (['mon', 'mgr', 'osd'].every((name) => programs.isRunning(`ceph-${name}`))) return;
   const isNew = !existsSync(at('made'));
   for (const name of ['run', 'log', 'mon', 'mgr', 'osd']) await mkdir(at(name), { recursive: true, mode: 0o700 });
   if (!existsSync(at('fsid'))) await writeFile(at('fsid'), randomUUID());

@@ -3,12 +3,12 @@
  * Keystone, Placement, Glance, Neutron with ML2/OVN, Cinder, Nova without a compute node.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writePrivately } from '../demo/layout.ts';
 import { readBroker } from '../rabbitmq.ts';
-import { bootstrapIdentity, bootstrapResources } from './bootstrap.ts';
+import { bootstrapIdentity, bootstrapResources, METAL_CLASS, NAMES } from './bootstrap.ts';
 import { startCeph, stopCeph } from './ceph.ts';
 import { configFile, writeConfigFiles } from './config-files.ts';
 import { manage, startDatabases } from './databases.ts';
@@ -84,11 +84,15 @@ export async function stackUp({ dir, ceph = false, cache, say = () => {} }: UpOp
   ]);
   writeConfigFiles(layout, broker.url);
   for (const name of SERVICES) if (!SIGN_IN_AT_ONCE.includes(name)) start(name);
-  await timed('identities', ensureIdentities(layout, programs));
+  const equipped = join(dir, 'etc/equipped');
+  const equipment = JSON.stringify([NAMES, METAL_CLASS, layout.ceph]);
+  const isEquipped = existsSync(equipped) && readFileSync(equipped, 'utf8') === equipment;
+  if (!isEquipped) await timed('identities', ensureIdentities(layout, programs));
   for (const name of SIGN_IN_AT_ONCE) start(name);
   await timed('services', Promise.all(SERVICES.map((name) => serviceReady(layout, programs, name))));
   const stack = stackOf(layout, programs, broker.url);
-  await timed('resources', bootstrapResources(layout, await signIn(stack.admin)));
+  if (!isEquipped) await timed('resources', bootstrapResources(layout, await signIn(stack.admin)));
+  await writeFile(equipped, equipment);
   await writePrivately(stack.openrc, openrcText(stack));
   for (const name of SERVICES)
     if (!programs.isRunning(name)) throw new StackError(`${name} ended:\n${programs.trouble(name)}`);

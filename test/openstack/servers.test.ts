@@ -1,0 +1,103 @@
+/** The life of a server on a bare-metal node and on a node for VMs, as a client of nova sees it, and what is left of it: nothing. */
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Cloud, openCloud } from './support/cloud.ts';
+import { expectNothingLeft } from './support/leaks.ts';
+import { NODES, type NodeName } from './support/nodes.ts';
+import { type Servers, serversOf } from './support/servers.ts';
+
+/** nova's power states. */
+const RUNNING = 1;
+const SHUTDOWN = 4;
+
+describe.each(Object.keys(NODES) as NodeName[])('a server on the node %s', (name) => {
+  const { hostname } = NODES[name];
+  let cloud: Cloud;
+  let servers: Servers;
+
+  beforeAll(async () => {
+    cloud = await openCloud();
+    servers = serversOf(cloud);
+  });
+  afterEach(async () => {
+    await servers.removeAll();
+    await expectNothingLeft(cloud);
+  });
+
+  it('becomes active with its address, its port and its action', async () => {
+    const id = await servers.create(name);
+    const server = await servers.until(id, 'ACTIVE');
+    expect(server).toMatchObject({
+      'OS-EXT-STS:vm_state': 'active',
+      'OS-EXT-STS:power_state': RUNNING,
+      'OS-EXT-SRV-ATTR:host': hostname,
+      'OS-EXT-SRV-ATTR:hypervisor_hostname': hostname,
+    });
+    expect(server['OS-SRV-USG:launched_at']).not.toBeNull();
+
+    const [port, ...others] = await servers.ports(id);
+    expect(others).toEqual([]);
+    expect(port).toMatchObject({
+      'binding:host_id': hostname,
+      'binding:vif_type': 'ovs',
+      device_owner: 'compute:nova',
+    });
+    if (cloud.peer === 'ours') await expect.poll(async () => (await servers.ports(id))[0]?.status).toBe('ACTIVE');
+    expect(server.addresses).toMatchObject({
+      private: [{ addr: port?.fixed_ips[0]?.ip_address, 'OS-EXT-IPS-MAC:mac_addr': port?.mac_address }],
+    });
+
+    const [create, ...more] = await servers.actions(id);
+    expect(more).toEqual([]);
+    expect(create).toMatchObject({ action: 'create', message: null });
+    expect(create?.events).toContainEqual(
+      expect.objectContaining({
+        event: 'compute__do_build_and_run_instance',
+        result: 'Success',
+        host: hostname,
+        finish_time: expect.any(String),
+      }),
+    );
+  });
+
+  it('is stopped and started again', async () => {
+    const id = await servers.create(name);
+    await servers.until(id, 'ACTIVE');
+    await servers.act(id, { 'os-stop': null });
+    const stopped = await servers.until(id, 'SHUTOFF');
+    expect(stopped).toMatchObject({ 'OS-EXT-STS:vm_state': 'stopped', 'OS-EXT-STS:power_state': SHUTDOWN });
+    await servers.act(id, { 'os-start': null });
+    const started = await servers.until(id, 'ACTIVE');
+    expect(started).toMatchObject({ 'OS-EXT-STS:vm_state': 'active', 'OS-EXT-STS:power_state': RUNNING });
+    const events = (await servers.actions(id)).flatMap(({ action, events: each }) =>
+      each.filter(({ host }) => host === hostname).map(({ event, result }) => `${action} ${event} ${result}`),
+    );
+    expect(events).toEqual(
+      expect.arrayContaining(['stop compute_stop_instance Success', 'start compute_start_instance Success']),
+    );
+  });
+
+  it('has one NIC for each network that it was asked for, and none where it was asked for none', async () => {
+    const networks = [{ uuid: cloud.network('private') }, { uuid: cloud.network('second') }];
+    const two = await servers.create(name, { networks });
+    const { addresses } = await servers.until(two, 'ACTIVE');
+    expect(Object.keys(addresses).toSorted()).toEqual(['private', 'second']);
+    await servers.remove(two);
+    await servers.untilGone(two);
+    const none = await servers.create(name, { networks: 'none' });
+    expect((await servers.until(none, 'ACTIVE')).addresses).toEqual({});
+    expect(await servers.ports(none)).toEqual([]);
+  });
+
+  it('is deleted while it is off, and while it is made', async () => {
+    const off = await servers.create(name);
+    await servers.until(off, 'ACTIVE');
+    await servers.act(off, { 'os-stop': null });
+    await servers.until(off, 'SHUTOFF');
+    await servers.remove(off);
+    await servers.untilGone(off);
+    await expectNothingLeft(cloud);
+    const early = await servers.create(name);
+    await servers.remove(early);
+    await servers.untilGone(early);
+  });
+});
