@@ -8,6 +8,7 @@ import { type HostDevice, type HostView, viewHost } from './host-devices.ts';
 import { createHostSession } from './host-session.ts';
 import { listFunctions, usedSlots } from './list.ts';
 import type { VirtualBackendOptions } from './options.ts';
+import { shareLooks } from './shared-look.ts';
 import {
   bdfOf,
   deviceName,
@@ -36,9 +37,12 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
   const backEnds: BackEndOptions = { front, clock, commandTimeoutMs };
   const usable = ({ slots }: HostView): readonly number[] => slots.slice(0, options.rootPorts ?? maxSlots);
 
+  /** A build has functions listed some sixty times, many of them at once. */
+  const look = shareLooks(() => session.run('functions could not be listed', (qmp) => listFunctions(qmp, taps)));
+
   /** The function as the host has it now, or as it will be once it is plugged. */
-  const stateOf = async (qmp: QmpClient, spec: BackendSpec, slot: number): Promise<BackendFunction> => {
-    const shown = (await listFunctions(qmp, taps, undefined)).find((each) => each.id === spec.id);
+  const stateOf = async (spec: BackendSpec, slot: number): Promise<BackendFunction> => {
+    const shown = (await look()).find((each) => each.id === spec.id);
     const representor = spec.class === 'virtio-net' ? representorName(spec.type, slot) : null;
     if (shown) return { ...shown, mac: shown.mac ?? spec.mac };
     const { id, type, class: functionClass, mac } = spec;
@@ -108,7 +112,7 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
           featureProperties(spec, front);
           requirePort(await viewHost(qmp), spec.id, slot);
           if (spec.class === 'virtio-net') await taps.ensure(spec.id, spec.type, slot, signal);
-          return { reservation: { slot }, state: await stateOf(qmp, spec, slot) };
+          return { reservation: { slot }, state: await stateOf(spec, slot) };
         },
         signal,
       ),
@@ -123,7 +127,7 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
           const tap = spec.class === 'virtio-net' ? await representorOf(spec, slot, signal) : null;
           if (deviceAt(view, spec.id, slot)) {
             const pending = (await pendingSlots(qmp)).has(slot);
-            if (!pending && !tap?.loose) return stateOf(qmp, spec, slot);
+            if (!pending && !tap?.loose) return stateOf(spec, slot);
             // it may go at any time, or leads nowhere: it has to come away first
             if (!view.off) throw new DpuError('busy', `host must let go of function ${spec.id} first`);
             await unplugDevice(qmp, deviceName(spec.id), { deadlineMs: commandTimeoutMs, clock, signal });
@@ -138,7 +142,7 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
             await dropBackEnds(qmp, slot, backEnds).catch(() => {}); // the first error tells more; unplug and destroy drop it too
             throw error;
           }
-          return stateOf(qmp, spec, slot);
+          return stateOf(spec, slot);
         },
         signal,
       ),
@@ -189,7 +193,10 @@ export function createVirtualBackend(options: VirtualBackendOptions): Backend {
         },
         signal,
       ),
-    list: (signal) => session.run('functions could not be listed', (qmp) => listFunctions(qmp, taps, signal), signal),
+    list: async (signal) => {
+      signal?.throwIfAborted();
+      return await look();
+    },
     keyOf: (reservation) => portName(slotOf(reservation)),
     watch: session.watch,
     close: async () => session.close(),

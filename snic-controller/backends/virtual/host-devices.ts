@@ -18,6 +18,31 @@ export interface HostView {
   readonly devices: readonly HostDevice[];
   /** Whether the host is off, so that nobody in it can let go of a device. */
   readonly off: boolean;
+  /** Whether it has been reset and not been on since: then no bus has a number. */
+  readonly fresh: boolean;
+}
+
+/**
+ * What a device was added with, which stays so as long as it is there: a session asks once. Forgotten with the device: at the event that tells of
+ * its end, and when a look does not find it.
+ */
+const knownProperties = new WeakMap<QmpClient, Map<string, Map<string, string | null>>>();
+
+function knownOf(qmp: QmpClient): Map<string, Map<string, string | null>> {
+  const known = knownProperties.get(qmp);
+  if (known !== undefined) return known;
+  const fresh = new Map<string, Map<string, string | null>>();
+  knownProperties.set(qmp, fresh);
+  void forgetDeleted(qmp, fresh);
+  return fresh;
+}
+
+async function forgetDeleted(qmp: QmpClient, known: Map<string, unknown>): Promise<void> {
+  try {
+    for await (const { data } of qmp.events({ names: ['DEVICE_DELETED'] })) known.delete(String(data?.path));
+  } catch {
+    // the session was lost, and what it knew goes with it
+  }
 }
 
 /**
@@ -25,8 +50,13 @@ export interface HostView {
  * not off: somebody stopped it, and it will go on where it was.
  */
 export async function isOff(qmp: QmpClient): Promise<boolean> {
+  return (await powerOf(qmp)).off;
+}
+
+async function powerOf(qmp: QmpClient): Promise<Pick<HostView, 'off' | 'fresh'>> {
   const { status } = await qmp.execute('query-status');
-  return status === 'prelaunch' || status === 'shutdown';
+  const fresh = status === 'prelaunch';
+  return { off: fresh || status === 'shutdown', fresh };
 }
 
 /** Looks at the host's root ports. */
@@ -44,17 +74,18 @@ export async function viewHost(qmp: QmpClient): Promise<HostView> {
   const all = parts.flat();
   const slots = all.flatMap(({ name, driver }) => (driver === 'pcie-root-port' ? (slotOfPort(name) ?? []) : []));
   const others = all.filter(({ driver }) => driver !== 'pcie-root-port');
+  const known = knownOf(qmp);
+  for (const path of known.keys()) if (!others.some((each) => each.path === path)) known.delete(path);
   const devices = await Promise.all(
     others.map(async (each) => {
       const slot = await slotOfDevice(qmp, each.path);
       return slot === null ? [] : [{ ...each, slot }];
     }),
   );
-  const off = await isOff(qmp);
   return {
     slots: slots.filter((each) => each < maxSlots).toSorted((a, b) => a - b),
     devices: devices.flat().toSorted((a, b) => a.slot - b.slot || a.path.localeCompare(b.path)),
-    off,
+    ...(await powerOf(qmp)),
   };
 }
 
@@ -69,11 +100,17 @@ export async function secondaryBuses(qmp: QmpClient): Promise<ReadonlyMap<number
   return buses;
 }
 
-/** A device's property, as text; null where it has none or is gone. */
+/** What a device was added with, as text; null where it has no such property or is gone. */
 export async function textProperty(qmp: QmpClient, path: string, property: string): Promise<string | null> {
+  const known = knownOf(qmp);
+  const before = known.get(path)?.get(property);
+  if (before !== undefined) return before;
   try {
     const value = await qmp.execute('qom-get', { path, property });
-    return typeof value === 'string' && value !== '' ? value : null;
+    const text = typeof value === 'string' && value !== '' ? value : null;
+    const own = known.get(path) ?? new Map<string, string | null>();
+    known.set(path, own.set(property, text));
+    return text;
   } catch (error) {
     if (error instanceof CommandError) return null; // it went away meanwhile, or is of another kind
     throw error;

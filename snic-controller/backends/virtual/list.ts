@@ -19,14 +19,10 @@ type Found = Pick<BackendFunction, 'id' | 'type' | 'class' | 'mac' | 'plugged' |
  * All functions that QEMU or the kernel show: the devices in root ports, and the taps with a representor's name. Whatever is not ours has a key that
  * no reservation has, since all that is ours says so.
  */
-export async function listFunctions(
-  qmp: QmpClient,
-  taps: Taps,
-  signal: AbortSignal | undefined,
-): Promise<readonly BackendFunction[]> {
+export async function listFunctions(qmp: QmpClient, taps: Taps): Promise<readonly BackendFunction[]> {
   const view = await viewHost(qmp);
-  const representors = await taps.list(signal);
-  const buses = await secondaryBuses(qmp);
+  const representors = await taps.list();
+  const buses = view.fresh ? new Map<number, number>() : await secondaryBuses(qmp);
   const pending = await pendingSlots(qmp);
   const plugged = await Promise.all(view.devices.map((each) => ofDevice(qmp, each, representors)));
   const shown = new Set(plugged.map((each) => each.representor));
