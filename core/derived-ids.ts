@@ -33,6 +33,21 @@ export function rootVolumeId(instance: InstanceId): VolumeId {
   return derive('root', instance) as VolumeId;
 }
 
+/** The boot volume that a rebuild makes; `request` tells it from the one before. */
+export function rebuiltVolumeId(instance: InstanceId, request: string): VolumeId {
+  return derive('rebuilt', instance, request) as VolumeId;
+}
+
+/** The boot volume that an instance has while it is rescued. */
+export function rescueVolumeId(instance: InstanceId): VolumeId {
+  return derive('rescue', instance) as VolumeId;
+}
+
+/** The drive that tells an instance of itself. */
+export function driveVolumeId(instance: InstanceId): VolumeId {
+  return derive('drive', instance) as VolumeId;
+}
+
 /** The port made for the n-th entry of a request: of a build (`request` is `build`) or of a later attach (its operation's id). */
 export function requestedPortId(instance: InstanceId, request: string, index: number): PortId {
   return derive('port', instance, request, String(index)) as PortId;

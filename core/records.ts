@@ -14,6 +14,32 @@ export interface Flavor {
   readonly memory_mib: number;
 }
 
+/** Label of a drive that tells an instance of itself: OpenStack's config drive, or NoCloud's. */
+export type DriveLabel = 'config-2' | 'cidata';
+
+/** What an instance is told of itself, besides name, metadata and keys. Secrets are ids of sealed texts. */
+export interface GuestRecord {
+  /** User data, sealed as JSON text. */
+  readonly userData: string | null;
+  /** A password that it has still to take over: `GuestPassword` sealed as JSON text. */
+  readonly password: string | null;
+  /** Wall time after which that is handed out no more; null: it was not handed out yet. */
+  readonly passwordUntilMs: number | null;
+  /** Its drive; null: it has none. */
+  readonly drive: DriveLabel | null;
+  /** Id of the image that its boot disk was made from; null: from none, or nobody knows. */
+  readonly image: string | null;
+}
+
+/** Of an instance that nothing is known of. */
+export const untold: GuestRecord = {
+  userData: null,
+  password: null,
+  passwordUntilMs: null,
+  drive: null,
+  image: null,
+};
+
 /** An instance as the store has it. */
 export interface InstanceRecord {
   readonly id: InstanceId;
@@ -28,6 +54,8 @@ export interface InstanceRecord {
   readonly generation: number;
   readonly metadata: Readonly<Record<string, string>>;
   readonly sshKeys: readonly string[];
+  /** Absent: `untold`. */
+  readonly guest?: GuestRecord;
 }
 
 /** The last error of an instance, and the operation that met it. */
@@ -86,8 +114,12 @@ export type RecordChange =
   | {
       readonly type: 'instance';
       readonly id: InstanceId;
-      readonly patch: Partial<Pick<InstanceRecord, 'state' | 'claimed' | 'todo'>>;
+      readonly patch: Partial<
+        Pick<InstanceRecord, 'state' | 'flavor' | 'claimed' | 'todo' | 'metadata' | 'sshKeys' | 'guest'>
+      >;
     }
+  /** Erases a sealed part of a request; one that is gone already is fine. */
+  | { readonly type: 'secret-gone'; readonly id: string }
   | { readonly type: 'function'; readonly record: FunctionRecord }
   | {
       readonly type: 'function-patch';

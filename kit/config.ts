@@ -52,6 +52,7 @@ export interface LoadedConfig {
       Record<string, WithDefaults<Subnet, 'gateway' | 'pool' | 'vlan' | 'trunks' | 'mtu' | 'dns'>>
     >;
   };
+  readonly instances: WithDefaults<Part<'instances'>, 'rescue_image'>;
   readonly functions: Required<Part<'functions'>>;
   readonly network: WithDefaults<Omit<Part<'network'>, 'local'>, 'tls' | 'run_dir'> & {
     readonly local: WithDefaults<NonNullable<Part<'network'>['local']>, 'netns'>;

@@ -6,6 +6,8 @@ export interface InstanceMetadata {
   readonly userData: Buffer | null;
   /** OpenStack's `network_data.json`. */
   readonly networkData?: Readonly<Record<string, unknown>>;
+  /** OpenStack's `vendor_data.json`. */
+  readonly vendorData?: Readonly<Record<string, unknown>>;
   readonly ip: string;
   readonly mac: string | null;
 }
@@ -50,7 +52,7 @@ function treeOf(instance: InstanceMetadata): Tree {
     'meta_data.json': JSON.stringify(instance.metaData),
     ...(instance.userData === null ? {} : { user_data: instance.userData }),
     ...(instance.networkData ? { 'network_data.json': JSON.stringify(instance.networkData) } : {}),
-    'vendor_data.json': '{}',
+    'vendor_data.json': JSON.stringify(instance.vendorData ?? {}),
   };
   return {
     openstack: Object.fromEntries(OPENSTACK_VERSIONS.map((version) => [version, openstack])),

@@ -26,6 +26,7 @@ import { clockProbe } from './service/clock-sync.ts';
 import { createConsoleHub } from './service/console-hub.ts';
 import { createDaemon, type Daemon } from './service/daemon.ts';
 import { watchDisk } from './service/disk.ts';
+import { guestDefaults } from './service/guest.ts';
 import { settleIdentity } from './service/identity.ts';
 import { measure, timeCommits } from './service/measure.ts';
 import { createOneTimeTokens } from './service/one-time-tokens.ts';
@@ -154,6 +155,12 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     driver,
     peers: { snic, binder, storage, volumes, networks },
     flavors: config.catalogue.flavors,
+    guests: {
+      ...guestDefaults,
+      configDrive: config.instances.config_drive,
+      rescueImage: config.instances.rescue_image ?? null,
+      ...(config.storage.kind === 'spdk' && config.storage.backing === 'lvols' ? { wipes: ['none', 'discard'] } : {}),
+    },
     clock,
     random,
     log,

@@ -132,7 +132,15 @@ async function openNetwork(context: PeerContext, node: NodeId, store: NodeStore)
       const { network, catalogue } = config;
       const { subnets } = catalogue;
       const { openOvsNetwork } = await import('../drivers/network/open.ts');
-      const opened = openOvsNetwork({ network, subnets, node, source: localSource(store), clock, log, restarted });
+      const opened = openOvsNetwork({
+        network,
+        subnets,
+        node,
+        source: localSource(store, clock),
+        clock,
+        log,
+        restarted,
+      });
       context.onClose(() => opened.close());
       return opened;
     }

@@ -1,3 +1,5 @@
+import type { Wipe } from '../operation/inputs.ts';
+import type { DriveLabel } from '../records.ts';
 import type { InstanceId, NodeId, VolumeId } from '../units.ts';
 import type { VolumeConnection } from './storage-target.ts';
 
@@ -33,6 +35,16 @@ export interface VolumeSnapshot {
   readonly sizeBytes: number;
 }
 
+/** A small volume with files on it, for an instance to read. */
+export interface DriveSpec {
+  readonly id: VolumeId;
+  readonly label: DriveLabel;
+  /** Path -> text. May hold secrets. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly node: NodeId;
+  readonly instance: InstanceId;
+}
+
 /** Volumes and images: what Cinder and Glance do, or the embedded service. Every mutator is an ensure. */
 export interface VolumeService {
   /** By name or id. @throws `not_found`, `unavailable`. */
@@ -50,8 +62,16 @@ export interface VolumeService {
     },
     signal?: AbortSignal,
   ): Promise<Volume>;
-  /** Deletes a volume that was made for an instance. One that is not there is fine. @throws `busy` while exported; `denied` for others'. */
-  deleteVolume(id: VolumeId, signal?: AbortSignal): Promise<void>;
+  /**
+   * Makes a drive (iso9660), or gives one that is there other files, in use or not: its size stays. Its data is always written over when it is deleted.
+   * @throws `invalid` when the files do not fit, `conflict` (another's), `exhausted`, `unavailable`.
+   */
+  ensureDrive(spec: DriveSpec, signal?: AbortSignal): Promise<Volume>;
+  /**
+   * Deletes a volume that was made for an instance, its data made unreadable first as `wipe` says (default: as configured). One that is not there is fine.
+   * @throws `busy` while exported; `denied` for others'; `unsupported` (no such wipe here).
+   */
+  deleteVolume(id: VolumeId, signal?: AbortSignal, wipe?: Wipe): Promise<void>;
   /** Exports it to a node and says how to reach it. @throws `not_found`, `conflict` (another writer has it). */
   connect(spec: VolumeExport, signal?: AbortSignal): Promise<VolumeConnection>;
   /** Ends the export. One that is not there is fine. */

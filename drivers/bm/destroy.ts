@@ -26,7 +26,10 @@ export function destroyPlan(parts: BmParts, input: DestroyInput, version: 1 | 2)
     .map((each) => unplugStep(parts, each.device, others, unplugMs));
   const rest = doomed.flatMap((each) =>
     each.kind === 'volume'
-      ? takeDownDisk(parts, input.instance, each.device, { deleteVolume: each.madeForInstance })
+      ? takeDownDisk(parts, input.instance, each.device, {
+          deleteVolume: each.madeForInstance,
+          ...(input.wipe === undefined ? {} : { wipe: input.wipe }),
+        })
       : takeDownNic(parts, input.instance, each.device),
   );
   const bios = version === 2 && input.ownsHost ? [biosRestoreStep(parts, [off.name])] : [];

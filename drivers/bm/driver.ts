@@ -3,6 +3,8 @@ import type { OperationKind } from '../../core/instance-state.ts';
 import type { Plan } from '../../core/operation/plan.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { JsonObject } from '../../core/units.ts';
+import { readPasswordInput } from '../devices/guest-input.ts';
+import { resetPasswordPlan } from '../devices/guest-steps.ts';
 import {
   readAttachInterfaceInput,
   readAttachVolumeInput,
@@ -21,9 +23,12 @@ import { attachInterfacePlan, attachVolumePlan, detachInterfacePlan, detachVolum
 import { buildPlan } from './build.ts';
 import { type BmDeadlines, defaultDeadlines } from './deadlines.ts';
 import { destroyPlan } from './destroy.ts';
+import { readRebuildInput, readRescueInput, readUnrescueInput } from './guest-input.ts';
 import { rememberPower } from './known-power.ts';
 import type { BmParts } from './parts.ts';
-import { rebootPlan, startPlan, stopPlan } from './power-plans.ts';
+import { rebootPlan, resetPlan, startPlan, stopPlan } from './power-plans.ts';
+import { rebuildPlan } from './rebuild.ts';
+import { rescuePlan, unrescuePlan } from './rescue.ts';
 
 /** What the bare-metal driver is made of. */
 export interface BmDriverOptions extends Omit<BmParts, 'deadlines' | 'diskType'> {
@@ -45,7 +50,14 @@ const plans: Partial<Record<OperationKind, Readonly<Record<number, PlanMaker>>>>
   },
   start: { 1: (parts, input) => startPlan(parts, readPowerInput(input)) },
   stop: { 1: (parts, input) => stopPlan(parts, readPowerInput(input)) },
-  reboot: { 1: (parts, input) => rebootPlan(parts, readPowerInput(input)) },
+  reboot: {
+    1: (parts, input) => rebootPlan(parts, readPowerInput(input)),
+    2: (parts, input) => resetPlan(parts, readPowerInput(input)),
+  },
+  rebuild: { 1: (parts, input) => rebuildPlan(parts, readRebuildInput(input)) },
+  rescue: { 1: (parts, input) => rescuePlan(parts, readRescueInput(input)) },
+  unrescue: { 1: (parts, input) => unrescuePlan(parts, readUnrescueInput(input)) },
+  reset_admin_password: { 1: (parts, input) => resetPasswordPlan(parts, readPasswordInput(input)) },
   attach_interface: { 1: (parts, input) => attachInterfacePlan(parts, readAttachInterfaceInput(input)) },
   detach_interface: { 1: (parts, input) => detachInterfacePlan(parts, readDetachInput(input)) },
   attach_volume: { 1: (parts, input) => attachVolumePlan(parts, readAttachVolumeInput(input)) },

@@ -68,18 +68,21 @@ export function bootDeviceStep(parts: BmParts, boot: FunctionId, after: readonly
     deadlineMs: parts.deadlines.bootDeviceMs,
     retry: stepRetry,
     exclusive,
-    async run({ signal }) {
-      const functions = await parts.snic.listFunctions(signal);
-      const bdf = functions.find((each) => each.id === boot)?.bdf ?? null;
-      try {
-        await parts.power.setNextBoot({ functionId: boot, bdf }, signal);
-        return { output: { chosen: true } };
-      } catch (error) {
-        if (!hasCode(error, 'unsupported')) throw error;
-        return { output: { chosen: false } };
-      }
-    },
+    run: async ({ signal }) => ({ output: { chosen: await chooseBoot(parts, boot, signal) } }),
   };
+}
+
+/** Has the host start from this function from now on; answers whether the BMC can choose that. */
+export async function chooseBoot(parts: BmParts, boot: FunctionId, signal: AbortSignal): Promise<boolean> {
+  const functions = await parts.snic.listFunctions(signal);
+  const bdf = functions.find((each) => each.id === boot)?.bdf ?? null;
+  try {
+    await parts.power.setNextBoot({ functionId: boot, bdf }, signal);
+    return true;
+  } catch (error) {
+    if (!hasCode(error, 'unsupported')) throw error;
+    return false;
+  }
 }
 
 /** `host:on`: ends when the host is on. Undo: takes the power away. */
@@ -97,6 +100,28 @@ export function hostOnStep(parts: BmParts, after: readonly string[]): Step {
     async undo({ signal }) {
       await parts.power.powerOff('hard', 0, signal);
       return {};
+    },
+  };
+}
+
+/** `host:reset`: restarts the host at once. One that is off is switched on; where the BMC has no reset the power goes off and on. */
+export function hostResetStep(parts: BmParts, after: readonly string[]): Step {
+  return {
+    name: 'host:reset',
+    after,
+    deadlineMs: parts.deadlines.powerOffMs + parts.deadlines.powerOnMs,
+    retry: stepRetry,
+    exclusive,
+    async run({ signal }) {
+      try {
+        await parts.power.reset(signal);
+        return { output: { reset: true } };
+      } catch (error) {
+        if (!hasCode(error, 'unsupported') && !hasCode(error, 'bad_state')) throw error;
+        if (hasCode(error, 'unsupported')) await parts.power.powerOff('hard', 0, signal);
+        await parts.power.powerOn(signal);
+        return { output: { reset: false } };
+      }
     },
   };
 }

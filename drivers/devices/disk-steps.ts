@@ -1,5 +1,5 @@
 /**
- * Steps of a disk: function - volume (only from an image) - connect (only through the volume service) - attach.
+ * Steps of a disk: function - volume (only from an image, or a drive) - connect (only through the volume service) - attach.
  * The function is there before its volume is made and until it is deleted: a volume made for an instance whose card
  * carries no function of it is a loss that somebody must look at, never a build or destroy that was cut short.
  * The binding's row is there from the first of them until its undo, so that a destroy knows of all that may exist.
@@ -7,13 +7,15 @@
 
 import { DpuError } from '../../core/errors.ts';
 import { diskMark } from '../../core/marks.ts';
-import type { DiskInput, InstanceInput } from '../../core/operation/inputs.ts';
+import type { DiskInput, InstanceInput, Wipe } from '../../core/operation/inputs.ts';
 import type { Step, StepContext } from '../../core/operation/plan.ts';
 import type { FunctionSpec } from '../../core/ports/snic-controller.ts';
 import type { VolumeConnection } from '../../core/ports/storage-target.ts';
+import type { Volume } from '../../core/ports/volume-service.ts';
 import type { RecordChange } from '../../core/records.ts';
 import { asId, type InstanceId, type Json, type VolumeId } from '../../core/units.ts';
 import { stepRetry } from './deadlines.ts';
+import { portsOf, writeDrive } from './drive.ts';
 import { type Device, deviceStep, intendedFunction, madeFunction, releaseStep } from './function-steps.ts';
 import { isJsonObject } from './json-fields.ts';
 import type { DeviceParts, DeviceSteps } from './parts.ts';
@@ -39,7 +41,7 @@ export function makeDisk(parts: DeviceParts, to: InstanceInput, disk: DiskInput)
     );
   };
   add(functionStep);
-  if (disk.fromImage !== null) add(volumeStep);
+  if (isMade(disk)) add(volumeStep);
   if (disk.connectionSecret === null) add(connectStep);
   add(attachStep);
   return { steps: withBinding(steps, to.instance, disk), ready: deviceStep(diskDevice(disk), 'attach') };
@@ -53,7 +55,7 @@ export function takeDownDisk(
   parts: DeviceParts,
   instance: InstanceId,
   device: Device,
-  options: { readonly deleteVolume: boolean },
+  options: { readonly deleteVolume: boolean; readonly wipe?: Wipe },
 ): readonly Step[] {
   const volume = asId<VolumeId>(device.key);
   const detach = deviceStep(device, 'detach');
@@ -88,7 +90,7 @@ export function takeDownDisk(
       deadlineMs: parts.deadlines.volumeMs,
       retry: stepRetry,
       async run({ signal }) {
-        await parts.volumes.deleteVolume(volume, signal);
+        await parts.volumes.deleteVolume(volume, signal, options.wipe);
         return {};
       },
     });
@@ -107,8 +109,13 @@ export function takeDownDisk(
   ];
 }
 
+/** Whether its volume is made for the instance, and goes with it. */
+function isMade(disk: DiskInput): boolean {
+  return disk.fromImage !== null || disk.drive !== undefined;
+}
+
 /** Adds the binding's row to the first step's intent, and its end to that step's undo. */
-function withBinding(steps: readonly Step[], instance: InstanceId, disk: DiskInput): readonly Step[] {
+export function withBinding(steps: readonly Step[], instance: InstanceId, disk: DiskInput): readonly Step[] {
   const [first, ...rest] = steps;
   if (!first) return steps;
   const intended: RecordChange = {
@@ -119,7 +126,7 @@ function withBinding(steps: readonly Step[], instance: InstanceId, disk: DiskInp
       kind: 'volume',
       key: disk.volumeId,
       phase: 'intended',
-      madeForInstance: disk.fromImage !== null,
+      madeForInstance: isMade(disk),
       ips: [],
       boot: disk.boot,
       readOnly: disk.readOnly,
@@ -136,20 +143,19 @@ function withBinding(steps: readonly Step[], instance: InstanceId, disk: DiskInp
   return [{ ...first, intent: [intended, ...(first.intent ?? [])], undo }, ...rest];
 }
 
-function volumeStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
-  const { volumeId: id, sizeBytes, fromImage } = disk;
+/** Makes the volume, of an image or as a drive. Undo: deletes it. */
+export function volumeStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+  const { volumeId: id, sizeBytes, fromImage, drive } = disk;
   return {
     name: deviceStep(diskDevice(disk), 'volume'),
-    after,
+    after: [...after, ...(drive ? portsOf(drive) : [])],
     deadlineMs: parts.deadlines.volumeMs,
     retry: stepRetry,
-    async run({ signal }) {
+    async run(context) {
+      if (drive) return { changes: [sized(disk, await writeDrive(parts, to.instance, drive, context))] };
       if (fromImage === null) throw new DpuError('internal', `volume ${id} has no image`);
       const spec = { id, image: fromImage, sizeBytes, node: parts.node, instance: to.instance };
-      const volume = await parts.volumes.ensureVolumeFromImage(spec, signal);
-      return {
-        changes: [{ type: 'binding-patch', functionId: disk.functionId, patch: { sizeBytes: volume.sizeBytes } }],
-      };
+      return { changes: [sized(disk, await parts.volumes.ensureVolumeFromImage(spec, context.signal))] };
     },
     async undo({ signal }) {
       await parts.volumes.deleteVolume(id, signal);
@@ -158,8 +164,13 @@ function volumeStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, afte
   };
 }
 
-function functionStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
-  const mark = diskMark(parts.node, to, { ...disk, madeForInstance: disk.fromImage !== null });
+function sized({ functionId }: DiskInput, { sizeBytes }: Volume): RecordChange {
+  return { type: 'binding-patch', functionId, patch: { sizeBytes } };
+}
+
+/** Gets the function. Undo: gives it back. */
+export function functionStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+  const mark = diskMark(parts.node, to, { ...disk, madeForInstance: isMade(disk) });
   const spec: FunctionSpec = {
     id: disk.functionId,
     type: parts.diskType,
@@ -185,7 +196,7 @@ function functionStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, af
 }
 
 /** Exports the volume. Its answer is not kept: a connection may hold secrets, and the journal must not. */
-function connectStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+export function connectStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
   return {
     name: deviceStep(diskDevice(disk), 'connect'),
     after,
@@ -202,7 +213,8 @@ function connectStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, aft
   };
 }
 
-function attachStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
+/** Has the volume served to the function. Undo: no more. */
+export function attachStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, after: readonly string[]): Step {
   const device = diskDevice(disk);
   const { functionId, volumeId, readOnly, connectionSecret } = disk;
   return {
@@ -215,7 +227,7 @@ function attachStep(parts: DeviceParts, to: InstanceInput, disk: DiskInput, afte
         connectionSecret === null
           ? await connect(parts, to, disk, context.signal)
           : parseConnection(await context.secret(connectionSecret), volumeId);
-      const mark = diskMark(parts.node, to, { ...disk, madeForInstance: disk.fromImage !== null });
+      const mark = diskMark(parts.node, to, { ...disk, madeForInstance: isMade(disk) });
       const spec = { functionId, volumeId, connection, readOnly, mark };
       const { bdev, sizeBytes } = await parts.storage.attach(spec, context.signal);
       return {

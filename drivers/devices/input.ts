@@ -9,6 +9,7 @@ import type {
   DetachInput,
   DiskInput,
   DoomedFunction,
+  DriveInput,
   InstanceInput,
   NicInput,
   PowerInput,
@@ -107,6 +108,7 @@ export function readDestroyInput(input: JsonObject): DestroyInput {
     instance: asId<InstanceId>(fields.text('instance')),
     ownsHost: fields.flag('ownsHost'),
     functions: fields.list('functions').map(readDoomed),
+    ...(input.wipe === undefined ? {} : { wipe: fields.oneOf('wipe', ['none', 'discard', 'zero']) }),
   };
 }
 
@@ -122,7 +124,8 @@ export function readPowerInput(input: JsonObject): PowerInput {
   };
 }
 
-function readInstance(fields: Fields): InstanceInput {
+/** Whom a plan is for. */
+export function readInstance(fields: Fields): InstanceInput {
   const flavor = fields.object('flavor');
   return {
     instance: asId<InstanceId>(fields.text('instance')),
@@ -131,8 +134,11 @@ function readInstance(fields: Fields): InstanceInput {
   };
 }
 
-function readDisk(fields: Fields): DiskInput {
+/** A volume of an input. */
+export function readDisk(fields: Fields): DiskInput {
+  const drive = fields.objectOrNull('drive');
   return {
+    ...(drive ? { drive: readDrive(drive) } : {}),
     volumeId: asId<VolumeId>(fields.text('volumeId')),
     functionId: asId<FunctionId>(fields.text('functionId')),
     boot: fields.flag('boot'),
@@ -143,7 +149,8 @@ function readDisk(fields: Fields): DiskInput {
   };
 }
 
-function readNic(fields: Fields): NicInput {
+/** A NIC. */
+export function readNic(fields: Fields): NicInput {
   const mac = fields.textOrNull('mac');
   return {
     portId: asId<PortId>(fields.text('portId')),
@@ -154,7 +161,28 @@ function readNic(fields: Fields): NicInput {
   };
 }
 
-function readDoomed(fields: Fields): DoomedFunction {
+/** A drive of an input. */
+export function readDrive(fields: Fields): DriveInput {
+  const tell = fields.object('tell');
+  return {
+    volumeId: asId<VolumeId>(fields.text('volumeId')),
+    label: fields.oneOf('label', ['config-2', 'cidata']),
+    tell: {
+      name: tell.text('name'),
+      metadata: tell.textMap('metadata'),
+      sshKeys: tell.texts('sshKeys'),
+      userData: tell.textOrNull('userData'),
+      password: tell.textOrNull('password'),
+      nics: tell.list('nics').map((nic) => ({
+        portId: asId<PortId>(nic.text('portId')),
+        mac: nic.textOrNull('mac') as Mac | null,
+      })),
+    },
+  };
+}
+
+/** What goes. */
+export function readDoomed(fields: Fields): DoomedFunction {
   return {
     functionId: asId<FunctionId>(fields.text('functionId')),
     role: fields.oneOf('role', ['nic', 'disk', 'boot']),

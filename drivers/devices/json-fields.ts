@@ -11,9 +11,14 @@ export interface Fields {
   text(name: string): string;
   textOrNull(name: string): string | null;
   count(name: string): number;
+  countOrNull(name: string): number | null;
   flag(name: string): boolean;
   oneOf<Value extends string>(name: string, values: readonly Value[]): Value;
   object(name: string): Fields;
+  /** null for null and for what is absent: older releases did not know it. */
+  objectOrNull(name: string): Fields | null;
+  /** An object whose members are all texts. */
+  textMap(name: string): Readonly<Record<string, string>>;
   list(name: string): readonly Fields[];
   texts(name: string): readonly string[];
 }
@@ -27,14 +32,16 @@ export function fieldsOf(value: Json | undefined, where: string): Fields {
     if (typeof found !== 'string') throw unreadable(at(name));
     return found;
   };
+  const count = (name: string): number => {
+    const found = value[name];
+    if (typeof found !== 'number' || !Number.isFinite(found) || found < 0) throw unreadable(at(name));
+    return found;
+  };
   return {
     text,
     textOrNull: (name) => (value[name] === null ? null : text(name)),
-    count(name) {
-      const found = value[name];
-      if (typeof found !== 'number' || !Number.isFinite(found) || found < 0) throw unreadable(at(name));
-      return found;
-    },
+    count,
+    countOrNull: (name) => (value[name] === null ? null : count(name)),
     flag(name) {
       const found = value[name];
       if (typeof found !== 'boolean') throw unreadable(at(name));
@@ -52,6 +59,15 @@ export function fieldsOf(value: Json | undefined, where: string): Fields {
       return found;
     },
     object: (name) => fieldsOf(value[name], at(name)),
+    objectOrNull: (name) =>
+      value[name] === null || value[name] === undefined ? null : fieldsOf(value[name], at(name)),
+    textMap(name) {
+      const found = value[name];
+      if (!isJsonObject(found) || !Object.values(found).every((each) => typeof each === 'string')) {
+        throw unreadable(at(name));
+      }
+      return found as Readonly<Record<string, string>>;
+    },
     list(name) {
       const found = value[name];
       if (!Array.isArray(found)) throw unreadable(at(name));

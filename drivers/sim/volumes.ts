@@ -11,6 +11,12 @@ import type { ExportRow } from './rows.ts';
 /** Protocol of the connections that the simulated volume service gives. */
 export const simProtocol = 'sim';
 
+const driveBytes = 8 * 1024 * 1024;
+
+function digest(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
+}
+
 /** Key of an export: a volume may be shown to several instances. */
 export function exportKey(volume: VolumeId, instance: InstanceId): string {
   return `${volume}/${instance}`;
@@ -56,6 +62,20 @@ export function simVolumes(context: SimContext, call: Caller): VolumeService {
           }
           if (row === undefined) state.volumes.set(spec.id, wanted);
           else requireSame(`volume ${spec.id}`, row, wanted);
+          return view(wanted);
+        },
+      }),
+    ensureDrive: (spec, signal) =>
+      call({
+        method: 'ensureDrive',
+        key: spec.id,
+        signal,
+        effect: () => {
+          const { id, label, files, node, instance } = spec;
+          const wanted = { id, sizeBytes: driveBytes, bootable: false, madeFor: { node, instance } };
+          const row = state.volumes.get(id);
+          if (row !== undefined) requireSame(`volume ${id}`, row, wanted);
+          state.volumes.set(id, { ...wanted, drive: digest([label, ...Object.entries(files).sort()]) } as Volume);
           return view(wanted);
         },
       }),

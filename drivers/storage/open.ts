@@ -11,6 +11,7 @@ import type { LoadedConfig } from '../../kit/config.ts';
 import { snapFrontEnd } from './front-snap.ts';
 import { vhostFrontEnd } from './front-vhost.ts';
 import { createSpdkStorageTarget } from './spdk-storage-target.ts';
+import { driveFilesIn } from './volumes/drive-files.ts';
 import { fileBacking } from './volumes/file-backing.ts';
 import { openImages } from './volumes/images.ts';
 import { createLocalVolumes } from './volumes/local-volumes.ts';
@@ -57,6 +58,8 @@ export function openSpdkStorage(parts: {
     images: openImages(settings.images_dir),
     records: openRecords(volumesDir),
     backing: settings.backing === 'lvols' ? lvolBacking({ spdk, store, prepare, write }) : fileBacking(volumesDir),
+    drives: driveFilesIn(volumesDir),
+    wipe: settings.wipe,
     declared: new Map(Object.entries(settings.volumes).map(([id, { size_bytes }]) => [id, size_bytes])),
   });
   const storage = createSpdkStorageTarget({

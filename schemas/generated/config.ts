@@ -22,9 +22,9 @@ export interface SocDaemonConfig {
      */
     hostname: string;
     /**
-     * What instances are: bare metal.
+     * What instances are. `BM`: the whole host. `VM`: virtual machines on it, by now only on the simulated host.
      */
-    type?: 'BM';
+    type?: 'BM' | 'VM';
     /**
      * Only for a node whose identity is known from elsewhere; otherwise made at first start.
      */
@@ -480,6 +480,19 @@ export interface SocDaemonConfig {
     };
   };
   /**
+   * What instances get where a request does not say.
+   */
+  instances?: {
+    /**
+     * The drive that an instance gets where its build does not say: OpenStack's (`config-2`), NoCloud's (`cidata`), or none.
+     */
+    config_drive?: 'off' | 'config-2' | 'cidata';
+    /**
+     * What a rescue starts where the request names no image. Default: the instance's own image.
+     */
+    rescue_image?: string;
+  };
+  /**
    * Where PCIe functions come from.
    */
   functions?: {
@@ -675,6 +688,10 @@ export interface SocDaemonConfig {
      * What this node is called by iSCSI.
      */
     initiator_iqn?: string;
+    /**
+     * What becomes of the data of local volumes that were made for an instance when they are deleted. `discard`: their blocks are given back to what they lie on. `zero`: written over first; not with `backing: lvols`. A destroy may ask for another.
+     */
+    wipe?: 'none' | 'discard' | 'zero';
   };
   /**
    * The host's power and console.

@@ -286,6 +286,10 @@ export interface BuildAndRunInstanceArgs {
     [k: string]: string;
   };
   /**
+   * A read-only disk that tells the instance of itself, in OpenStack's form (`config-2`, or true) or NoCloud's. Default: as the node is configured.
+   */
+  config_drive?: boolean | ('config-2' | 'cidata');
+  /**
    * @maxItems 64
    */
   ssh_keys?: string[];
@@ -399,6 +403,10 @@ export interface DestroyInstance {
 }
 export interface DestroyInstanceArgs {
   uuid: string;
+  /**
+   * What becomes of the data of local volumes that go with it. Default: as the node is configured.
+   */
+  wipe?: 'none' | 'discard' | 'zero';
   /**
    * Names one request: sent again, it is answered with the first one's operation.
    */

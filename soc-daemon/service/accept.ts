@@ -2,13 +2,16 @@
 
 import { diskFunctionId, requestedSnapshotId } from '../../core/derived-ids.ts';
 import { DpuError } from '../../core/errors.ts';
-import type { OperationKind } from '../../core/instance-state.ts';
+import type { InstanceState, OperationKind } from '../../core/instance-state.ts';
 import type { Args, MutatingMethod } from '../../core/ports/compute-service.ts';
 import type { AcceptRequest, NodeStore, SecretPart } from '../../core/ports/node-store.ts';
 import type { HostInventory } from '../../core/ports/power-controller.ts';
+import type { InstanceRecord } from '../../core/records.ts';
 import { asId, type InstanceId, type Json, type JsonObject, type VolumeId } from '../../core/units.ts';
+import { type GuestRequest, resolvePassword, resolveRebuild, resolveRescue } from './accept-guest.ts';
 import type { CatalogueFlavor } from './flavors.ts';
 import { resolveFlavor } from './flavors.ts';
+import { driveDisk, type GuestDefaults, labelOf, sealUserdata } from './guest.ts';
 import { bootFunction } from './planner.ts';
 import { type RequestParts, resolveDisk, resolveDisks, resolveNic, resolveNics } from './requests.ts';
 
@@ -47,6 +50,7 @@ export interface AcceptParts extends RequestParts {
   /** null until the BMC answered once. */
   readonly inventory: () => HostInventory | null;
   readonly nodeType: 'BM' | 'VM';
+  readonly guests: GuestDefaults;
 }
 
 /** What a method adds to the request that the store is given. */
@@ -71,24 +75,20 @@ export async function resolveBuild(
     resolveDisks(parts, instance, args, resolveFlavor(args.flavor, parts.flavors)),
     resolveNics(parts, instance, args.networks ?? []),
   ]);
-  const userdata: SecretPart[] =
-    args.userdata === undefined
-      ? []
-      : [
-          {
-            id: parts.random.uuid(),
-            text: JSON.stringify(args.userdata),
-            keepWith: typeof args.userdata === 'string' ? 'instance' : 'operation',
-          },
-        ];
+  const metadata = args.metadata ?? {};
+  const sshKeys = args.ssh_keys ?? [];
+  const { userData, password, secrets: told } = await sealUserdata(parts, args.userdata, metadata);
+  const label = labelOf(args.config_drive, parts.guests);
+  const tell = { name: args.name, metadata, sshKeys, userData, password };
   const request = {
     instance,
     name: args.name,
     flavor,
-    disks,
+    disks: label === null ? disks : [...disks, driveDisk(instance, label, tell, nics)],
     nics,
-    userdata: userdata[0] ? { $secret: userdata[0].id } : null,
+    userdata: userData === null ? null : { $secret: userData },
   };
+  const image = disks.find((disk) => disk.boot)?.fromImage ?? null;
   return {
     request: request as unknown as JsonObject,
     newInstance: {
@@ -96,11 +96,12 @@ export async function resolveBuild(
       name: args.name,
       flavor,
       claimed: true,
-      metadata: (args.metadata ?? {}) as Readonly<Record<string, string>>,
-      sshKeys: args.ssh_keys ?? [],
+      metadata,
+      sshKeys,
+      guest: { userData, password, passwordUntilMs: null, drive: label, image },
     },
     claimsHost: parts.nodeType === 'BM',
-    secrets: [...secrets, ...userdata],
+    secrets: [...secrets, ...told],
   };
 }
 
@@ -125,11 +126,30 @@ export async function resolveChange(
   const { store } = parts;
   const record = store.getInstance(instance);
   const identity = record ? { instance, name: record.name, flavor: record.flavor } : { instance };
+  const known = (): InstanceRecord => {
+    if (!record || record.state === 'deleted') {
+      throw new DpuError('not_found', 'instance does not exist', { field: 'uuid' });
+    }
+    return record;
+  };
+  const guest = ({ request, secrets }: GuestRequest): Resolved => plain(request, secrets);
   switch (method) {
+    case 'rebuild_instance':
+      return guest(await resolveRebuild(parts, known(), args as unknown as Args<typeof method>, requestKey));
+    case 'rescue_instance':
+      return guest(await resolveRescue(parts, known(), args as unknown as Args<typeof method>));
+    case 'reset_instance_admin_password':
+      return guest(await resolvePassword(parts, known(), args as unknown as Args<typeof method>));
+    case 'start_instance':
+    case 'reboot_instance':
+      refuseWithoutBoot(parts, instance);
+      return rest(instance, args);
+    case 'destroy_instance':
+      refuseWipe(parts.guests, args.wipe);
+      return rest(instance, args);
     case 'attach_volume': {
       const entry = args.volume as unknown as Args<'attach_volume'>['volume'];
-      if (entry.bootable)
-        throw new DpuError('invalid', 'a volume is attached as a data disk', { field: 'volume.bootable' });
+      if (entry.bootable) refuseSecondBoot(store, instance, record?.state);
       const functionId = diskFunctionId(instance, asId<VolumeId>(entry.volume_id));
       refuseAttached(store, instance, functionId, 'volume.volume_id');
       const { disk, secrets } = await resolveDisk(parts, instance, entry, 'volume');
@@ -151,11 +171,35 @@ export async function resolveChange(
       return plain(snapshotInput(store, instance, args as unknown as Args<'create_snapshot'>, requestKey));
     case 'set_interface_qos':
       return plain(qosInput(store, instance, args as unknown as Args<'set_interface_qos'>));
-    default: {
-      const { wait: _wait, request_id: _id, uuid: _uuid, ...rest } = args;
-      return plain({ ...rest, instance });
-    }
+    default:
+      return rest(instance, args);
   }
+}
+
+/** A request that the planner reads as it is. */
+function rest(instance: InstanceId, args: JsonObject): Resolved {
+  const { wait: _wait, request_id: _id, uuid: _uuid, ...others } = args;
+  return plain({ ...others, instance });
+}
+
+/** An instance whose boot disk was detached does not start. One that nobody knows is told of elsewhere. */
+function refuseWithoutBoot({ store, nodeType }: AcceptParts, instance: InstanceId): void {
+  const state = store.getInstance(instance)?.state;
+  if (nodeType !== 'BM' || (state !== 'stopped' && state !== 'active')) return;
+  if (bootFunction(store, instance) === null) throw new DpuError('bad_state', 'the instance has no boot disk');
+}
+
+function refuseSecondBoot(store: NodeStore, instance: InstanceId, state: InstanceState | undefined): void {
+  const field = 'volume.bootable';
+  if (bootFunction(store, instance) !== null) throw new DpuError('conflict', 'the instance has a boot disk', { field });
+  if (state !== undefined && state !== 'stopped') {
+    throw new DpuError('bad_state', 'a boot disk is attached while the instance is stopped', { field });
+  }
+}
+
+function refuseWipe({ wipes }: GuestDefaults, wipe: Json | undefined): void {
+  if (wipe === undefined || wipes.some((each) => each === wipe)) return;
+  throw new DpuError('unsupported', 'volumes of this node can not be wiped like this', { field: 'wipe' });
 }
 
 function refuseAttached(store: NodeStore, instance: InstanceId, functionId: string, field: string): void {
@@ -217,8 +261,11 @@ function detachInput(
 ): JsonObject {
   const binding = store.bindings(instance).find((each) => each.kind === kind && each.key === key);
   if (!binding) throw new DpuError('not_found', `the instance has no such ${kind}`, { field });
-  if (binding.functionId === bootFunction(store, instance)) {
-    throw new DpuError('bad_state', 'the boot volume stays as long as its instance', { field });
+  if (kind === 'volume' && binding.madeForInstance) {
+    throw new DpuError('bad_state', 'the volume was made for its instance and goes with it', { field });
+  }
+  if (binding.functionId === bootFunction(store, instance) && store.getInstance(instance)?.state !== 'stopped') {
+    throw new DpuError('bad_state', 'a boot disk is detached while the instance is stopped', { field });
   }
   return { instance, functionId: binding.functionId, key: binding.key, madeForInstance: binding.madeForInstance };
 }

@@ -15,9 +15,11 @@ import { type ConsoleAccess, createComputeService } from './compute-service.ts';
 import type { ConsoleHub } from './console-hub.ts';
 import { createEventFeed } from './events.ts';
 import type { CatalogueFlavor } from './flavors.ts';
+import { type GuestDefaults, guestDefaults } from './guest.ts';
 import type { HealthProbe } from './health.ts';
 import { createNodeMonitor } from './node-monitor.ts';
 import type { Peers } from './observe.ts';
+import { expirePasswords } from './password-expiry.ts';
 import { createPlanner } from './planner.ts';
 import { createReconciler } from './reconcile.ts';
 import { operationView } from './views.ts';
@@ -29,6 +31,8 @@ export interface DaemonParts {
   readonly driver: ComputeDriver;
   readonly peers: Peers;
   readonly flavors: Readonly<Record<string, CatalogueFlavor>>;
+  /** What instances get where their request does not say; default: no drive, their own image to rescue with. */
+  readonly guests?: GuestDefaults;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -98,7 +102,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
   monitor.reason('starting', 'the node looks at what it finds');
   const engine = createEngine({
     journal: store,
-    planner: createPlanner(store, driver),
+    planner: createPlanner(store, driver, clock),
     clock,
     random,
     log,
@@ -135,7 +139,9 @@ export function createDaemon(parts: DaemonParts): Daemon {
     bios: parts.bios,
     admit: parts.admit ?? (async () => undefined),
     consoles: parts.consoles,
+    guests: parts.guests ?? guestDefaults,
   });
+  const stopping = new AbortController();
   const adapters = parts.adapters(service);
   const subscriptions: (() => void)[] = [];
   let timer: Timer | undefined;
@@ -157,6 +163,8 @@ export function createDaemon(parts: DaemonParts): Daemon {
     await monitor.refresh();
     const settled = await reconciler.run();
     if (!before && isSettled()) await monitor.refresh(); // what waited for that: the first baseline of BIOS settings
+    if (stopped) return settled;
+    await expirePasswords({ store, volumes: peers.volumes, node: identity.uuid, gate, clock, log }, stopping.signal);
     if (stopped) return settled;
     await store.prune({ olderThanMs: limits.retainMs, maxOperations: limits.maxOperations });
     return settled;
@@ -204,6 +212,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     },
     async stop() {
       stopped = true;
+      stopping.abort();
       timer?.cancel();
       monitor.stop();
       parts.consoles?.hub.close();

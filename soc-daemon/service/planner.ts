@@ -2,10 +2,13 @@ import { DpuError, type ErrorRecord } from '../../core/errors.ts';
 import { type InstanceState, stateAfter, transitions } from '../../core/instance-state.ts';
 import type { DestroyInput, DiskInput, NicInput, PowerInput } from '../../core/operation/inputs.ts';
 import { isEnded, type OperationRecord, type Planner } from '../../core/operation/journal.ts';
+import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { NodeStore } from '../../core/ports/node-store.ts';
-import type { RecordChange } from '../../core/records.ts';
+import type { GuestRecord, RecordChange } from '../../core/records.ts';
 import type { FunctionId, InstanceId, JsonObject } from '../../core/units.ts';
+import { journaled, passwordInput, rebuildInput, rescueInput, unrescueInput } from './guest-inputs.ts';
+import { passwordLivesMs } from './password-expiry.ts';
 
 type Rows = Pick<NodeStore, 'functions' | 'bindings' | 'getInstance' | 'getOperation'>;
 
@@ -31,12 +34,20 @@ export function bootFunction(rows: Pick<NodeStore, 'bindings'>, instance: Instan
 }
 
 /** Makes plans: facts from the store when an operation starts, steps from the driver, ends from the state table. */
-export function createPlanner(rows: Rows, driver: ComputeDriver): Planner {
+export function createPlanner(rows: Rows, driver: ComputeDriver, clock?: Pick<Clock, 'wallMs'>): Planner {
   return {
     async prepare(operation) {
       const { instance, kind, request } = operation;
-      if (kind === 'destroy') return doomed(rows, instance) as unknown as JsonObject;
+      if (kind === 'destroy') {
+        const { wipe } = request;
+        return journaled({ ...doomed(rows, instance), ...(wipe === undefined ? {} : { wipe }) });
+      }
+      if (kind === 'rebuild') return journaled(rebuildInput(rows, operation));
+      if (kind === 'rescue') return journaled(rescueInput(rows, operation));
+      if (kind === 'unrescue') return journaled(unrescueInput(rows, operation));
+      if (kind === 'reset_admin_password') return journaled(passwordInput(rows, operation));
       if (kind === 'start' || kind === 'stop' || kind === 'reboot') {
+        if (kind !== 'stop' && driver.nodeType === 'BM') refuseWithoutBoot(rows, instance);
         const timeout = request.timeout;
         const input: PowerInput = {
           instance,
@@ -50,7 +61,7 @@ export function createPlanner(rows: Rows, driver: ComputeDriver): Planner {
       return request;
     },
     plan: (operation, input) => driver.plan(operation, input),
-    settle: (operation, outcome, error) => settle(rows, operation, outcome, error),
+    settle: (operation, outcome, error) => settle(rows, operation, outcome, error, clock?.wallMs() ?? 0),
   };
 }
 
@@ -63,6 +74,13 @@ function refuseAttached(rows: Rows, instance: InstanceId, request: JsonObject): 
   if (rows.bindings(instance).some((binding) => binding.functionId === functionId)) {
     throw new DpuError('conflict', 'it is attached already');
   }
+  const { boot } = request.disk === undefined ? { boot: false } : (request.disk as unknown as DiskInput);
+  if (boot && bootFunction(rows, instance) !== null) throw new DpuError('conflict', 'the instance has a boot disk');
+}
+
+/** Its boot disk may have been detached since the request was accepted. */
+function refuseWithoutBoot(rows: Rows, instance: InstanceId): void {
+  if (bootFunction(rows, instance) === null) throw new DpuError('bad_state', 'the instance has no boot disk');
 }
 
 /** The state that an operation began in; a build begins without one. */
@@ -77,11 +95,23 @@ function stateWithout(rows: Rows, operation: OperationRecord): InstanceState {
   return stateAfter(overtaken.kind, overtaken.state, stateBefore(overtaken));
 }
 
+function startsHost(kind: OperationRecord['kind']): boolean {
+  return ['build', 'start', 'reboot', 'rebuild', 'rescue'].includes(kind);
+}
+
+/** A password that this start has handed out is not handed out for long; null: there is none, or its time runs already. */
+function handedOut(rows: Rows, instance: InstanceId, nowMs: number): GuestRecord | null {
+  const guest = rows.getInstance(instance)?.guest;
+  if (!guest?.password || guest.passwordUntilMs !== null) return null;
+  return { ...guest, passwordUntilMs: nowMs + passwordLivesMs };
+}
+
 function settle(
   rows: Rows,
   operation: OperationRecord,
   outcome: 'succeeded' | 'failed' | 'cancelled' | 'stuck',
   error: ErrorRecord | null,
+  nowMs: number,
 ): readonly RecordChange[] {
   const { kind, instance } = operation;
   const todo =
@@ -93,6 +123,12 @@ function settle(
   // a destroy that overtakes has changed the state already, and it is the destroy's from then on
   const overtaken = kind !== 'destroy' && rows.getInstance(instance)?.state === 'deleting';
   const state = stateAfter(kind, outcome, stateWithout(rows, operation));
-  const patch = { todo, ...(overtaken ? {} : { state }), ...(freed ? { claimed: false } : {}) };
+  const guest = outcome === 'succeeded' && startsHost(kind) ? handedOut(rows, instance, nowMs) : null;
+  const patch = {
+    todo,
+    ...(overtaken ? {} : { state }),
+    ...(freed ? { claimed: false } : {}),
+    ...(guest ? { guest } : {}),
+  };
   return [{ type: 'instance', id: instance, patch }];
 }

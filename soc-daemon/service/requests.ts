@@ -9,7 +9,7 @@ import type { NetworkService } from '../../core/ports/network-service.ts';
 import type { SecretPart } from '../../core/ports/node-store.ts';
 import type { Random } from '../../core/ports/random.ts';
 import type { VolumeConnection } from '../../core/ports/storage-target.ts';
-import type { VolumeService } from '../../core/ports/volume-service.ts';
+import type { Image, VolumeService } from '../../core/ports/volume-service.ts';
 import { asId, type InstanceId, type JsonObject, type NodeId, type PortId, type VolumeId } from '../../core/units.ts';
 import type { NetworkRequest, VolumeRequest } from '../../schemas/generated/rpc.ts';
 import type { ResolvedFlavor } from './flavors.ts';
@@ -22,6 +22,7 @@ export interface RequestParts {
   readonly node: NodeId;
   readonly random: Random;
   readonly clock: Clock;
+  readonly nodeType: 'BM' | 'VM';
 }
 
 /** A lower error, told as one of the request's field. */
@@ -91,7 +92,7 @@ export async function resolveNic(
     functionId: nicFunctionId(instance, portId),
     subnet: entry.port_id === undefined ? (entry.subnet ?? null) : null,
     mac: entry.mac === undefined ? null : parseMac(entry.mac, `${place.field}.mac`),
-    type: entry.type ?? 'PF',
+    type: entry.type ?? (parts.nodeType === 'VM' ? 'VF' : 'PF'),
   };
   try {
     const spec = { portId, subnet: nic.subnet, mac: nic.mac, node: parts.node, instance };
@@ -137,22 +138,26 @@ export async function resolveDisks(
   if (request.image === undefined) {
     throw new DpuError('invalid', 'neither an image nor a bootable volume is given', { field: 'image' });
   }
-  const name = request.image;
+  const image = await imageOf(parts, request.image, 'image');
+  const volumeId = rootVolumeId(instance);
+  const root: DiskInput = {
+    volumeId,
+    functionId: diskFunctionId(instance, volumeId),
+    boot: true,
+    readOnly: false,
+    sizeBytes: Math.max(image.minSizeBytes, (flavor.rootGib ?? 0) * 2 ** 30),
+    fromImage: image.id,
+    connectionSecret: null,
+  };
+  return { disks: [root, ...disks], secrets };
+}
+
+/** An image by name or id. @throws `not_found` with the field, `unavailable`. */
+export async function imageOf(parts: RequestParts, name: string, field: string): Promise<Image> {
   try {
-    const image = await within(parts.clock, patienceMs.ask, (signal) => parts.volumes.getImage(name, signal));
-    const volumeId = rootVolumeId(instance);
-    const root: DiskInput = {
-      volumeId,
-      functionId: diskFunctionId(instance, volumeId),
-      boot: true,
-      readOnly: false,
-      sizeBytes: Math.max(image.minSizeBytes, (flavor.rootGib ?? 0) * 2 ** 30),
-      fromImage: image.id,
-      connectionSecret: null,
-    };
-    return { disks: [root, ...disks], secrets };
+    return await within(parts.clock, patienceMs.ask, (signal) => parts.volumes.getImage(name, signal));
   } catch (error) {
-    throw aboutField(error, 'image');
+    throw aboutField(error, field);
   }
 }
 

@@ -4,7 +4,7 @@ import type { AcceptRequest, AcceptResult } from '../../core/ports/node-store.ts
 import type { InstanceRecord } from '../../core/records.ts';
 import type { Sql } from '../../kit/sqlite.ts';
 import type { CommandTable, SealedSecret, Touched } from './commands.ts';
-import { readInstance, readLastDestroy, readOperation, unended } from './rows.ts';
+import { readInstance, readLastDestroy, readOperation, toJson, unended } from './rows.ts';
 
 type AcceptCommand = CommandTable['accept']['args'];
 type Request = AcceptCommand['request'];
@@ -99,11 +99,11 @@ function refused(sql: Sql, request: Request, instance: InstanceRecord | null): A
 
 function insertInstance(sql: Sql, record: NonNullable<AcceptRequest['newInstance']>, wholeHost: boolean): void {
   sql(`
-    INSERT INTO instances (id, name, state, flavor, claimed, whole_host, generation, metadata, ssh_keys)
-    VALUES (?, ?, 'building', ?, ?, ?, 0, ?, ?)
+    INSERT INTO instances (id, name, state, flavor, claimed, whole_host, generation, metadata, ssh_keys, guest)
+    VALUES (?, ?, 'building', ?, ?, ?, 0, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET name = excluded.name, state = excluded.state, flavor = excluded.flavor,
       claimed = excluded.claimed, whole_host = excluded.whole_host, todo = NULL, metadata = excluded.metadata,
-      ssh_keys = excluded.ssh_keys
+      ssh_keys = excluded.ssh_keys, guest = excluded.guest
   `).run(
     record.id,
     record.name,
@@ -112,6 +112,7 @@ function insertInstance(sql: Sql, record: NonNullable<AcceptRequest['newInstance
     wholeHost ? 1 : 0,
     JSON.stringify(record.metadata),
     JSON.stringify(record.sshKeys),
+    toJson(record.guest),
   );
 }
 

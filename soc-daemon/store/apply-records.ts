@@ -1,5 +1,5 @@
 import { DpuError } from '../../core/errors.ts';
-import type { BindingRecord, FunctionRecord, InstanceRecord, RecordChange } from '../../core/records.ts';
+import type { BindingRecord, FunctionRecord, RecordChange } from '../../core/records.ts';
 import type { InstanceId } from '../../core/units.ts';
 import type { Sql } from '../../kit/sqlite.ts';
 import type { CommandTable, Touched } from './commands.ts';
@@ -18,6 +18,9 @@ function applyRecord(sql: Sql, touched: Touched, change: RecordChange): void {
   switch (change.type) {
     case 'instance':
       patchInstance(sql, touched, change.id, change.patch);
+      return;
+    case 'secret-gone':
+      sql('DELETE FROM secrets WHERE id = ?').run(change.id);
       return;
     case 'function':
       putFunction(sql, change.record);
@@ -64,16 +67,22 @@ function patchInstance(
   sql: Sql,
   touched: Touched,
   id: InstanceId,
-  patch: Partial<Pick<InstanceRecord, 'state' | 'claimed' | 'todo'>>,
+  patch: Extract<RecordChange, { type: 'instance' }>['patch'],
 ): void {
   const record = readInstance(sql, id);
   if (!record) throw new DpuError('not_found', `the store has no instance ${id}`);
   if (!differs(record, patch)) return;
-  const { state, claimed, todo } = { ...record, ...patch };
-  sql('UPDATE instances SET state = ?, claimed = ?, todo = ? WHERE id = ?').run(
+  const { state, flavor, claimed, todo, metadata, sshKeys, guest } = { ...record, ...patch };
+  sql(
+    'UPDATE instances SET state = ?, flavor = ?, claimed = ?, todo = ?, metadata = ?, ssh_keys = ?, guest = ? WHERE id = ?',
+  ).run(
     state,
+    JSON.stringify(flavor),
     claimed ? 1 : 0,
     toJson(todo),
+    JSON.stringify(metadata),
+    JSON.stringify(sshKeys),
+    toJson(guest),
     id,
   );
   touched.changed.add(id);
@@ -140,11 +149,12 @@ export function applyAdopt(sql: Sql, touched: Touched, command: CommandTable['ad
     throw new DpuError('conflict', `the store has the instance ${instance.id} already`);
   }
   sql(`
-    INSERT INTO instances (id, name, state, flavor, claimed, whole_host, todo, generation, metadata, ssh_keys)
-    VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)
+    INSERT INTO instances (id, name, state, flavor, claimed, whole_host, todo, generation, metadata, ssh_keys, guest)
+    VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET name = excluded.name, state = excluded.state, flavor = excluded.flavor,
       claimed = excluded.claimed, whole_host = 0, todo = excluded.todo,
-      generation = max(generation, excluded.generation), metadata = excluded.metadata, ssh_keys = excluded.ssh_keys
+      generation = max(generation, excluded.generation), metadata = excluded.metadata, ssh_keys = excluded.ssh_keys,
+      guest = excluded.guest
   `).run(
     instance.id,
     instance.name,
@@ -155,6 +165,7 @@ export function applyAdopt(sql: Sql, touched: Touched, command: CommandTable['ad
     instance.generation,
     JSON.stringify(instance.metadata),
     JSON.stringify(instance.sshKeys),
+    toJson(instance.guest),
   );
   for (const record of functions) putFunction(sql, record);
   for (const record of bindings) putBinding(sql, record);

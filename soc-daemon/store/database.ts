@@ -2,6 +2,7 @@ import type { DatabaseOptions } from '../../kit/sqlite.ts';
 import { initial } from './migrations/0001-initial.ts';
 import { qos } from './migrations/0002-qos.ts';
 import { rescued } from './migrations/0003-rescued.ts';
+import { guest } from './migrations/0004-guest.ts';
 
 /** `DPUC`, the store's mark in its file's header. */
 export const applicationId = 0x44505543;
@@ -17,9 +18,10 @@ const unsoundAtFirst = `SELECT 1 FROM instances WHERE NOT (json_valid(flavor) AN
 
 /** By schema version: each has all that the one before it has. */
 const unsoundWithQos = `${unsoundAtFirst} UNION ALL SELECT 1 FROM bindings WHERE NOT json_valid(coalesce(qos, 'null'))`;
-const unsound = [unsoundAtFirst, unsoundWithQos, unsoundWithQos];
+const unsoundWithGuest = `${unsoundWithQos} UNION ALL SELECT 1 FROM instances WHERE NOT json_valid(coalesce(guest, 'null'))`;
+const unsound = [unsoundAtFirst, unsoundWithQos, unsoundWithQos, unsoundWithGuest];
 
 /** What the store's database is. */
 export function storeDatabase(file: string, durability: 'full' | 'off'): DatabaseOptions {
-  return { file, applicationId, migrations: [initial, qos, rescued], durability, unsound };
+  return { file, applicationId, migrations: [initial, qos, rescued, guest], durability, unsound };
 }

@@ -5,7 +5,15 @@ import type { OperationRecord, OperationState } from '../../core/operation/journ
 import type { StepPhase, StepRecord } from '../../core/operation/plan.ts';
 import type { QosSpec } from '../../core/ports/network-binder.ts';
 import type { NetworkPort } from '../../core/ports/network-service.ts';
-import type { BindingRecord, Flavor, FunctionRecord, InstanceRecord, InstanceTodo } from '../../core/records.ts';
+import {
+  type BindingRecord,
+  type Flavor,
+  type FunctionRecord,
+  type GuestRecord,
+  type InstanceRecord,
+  type InstanceTodo,
+  untold,
+} from '../../core/records.ts';
 import type { FunctionId, InstanceId, Json, JsonObject, Mac, OperationId, PortId } from '../../core/units.ts';
 import type { Sql } from '../../kit/sqlite.ts';
 
@@ -23,6 +31,7 @@ interface InstanceRow {
   readonly generation: number;
   readonly metadata: string;
   readonly ssh_keys: string;
+  readonly guest: string | null;
 }
 
 interface OperationRow {
@@ -105,6 +114,7 @@ function instanceOf(row: InstanceRow): InstanceRecord {
     generation: row.generation,
     metadata: JSON.parse(row.metadata) as Record<string, string>,
     sshKeys: JSON.parse(row.ssh_keys) as string[],
+    guest: fromJson<GuestRecord>(row.guest) ?? untold,
   };
 }
 

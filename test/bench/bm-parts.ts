@@ -59,7 +59,7 @@ export async function openParts(configFile: string, nodeId: string, bootBytes: n
     network: config.network,
     subnets: config.catalogue.subnets,
     node,
-    source: { ports: () => [], instance: async () => null },
+    source: { ports: () => [], instance: async () => null, passwordTaken: async () => undefined },
     clock,
     log,
     restarted: () => undefined,

@@ -9,6 +9,7 @@ import { silentLog } from '../../core/ports/log.ts';
 import { asId, type VolumeId } from '../../core/units.ts';
 import { vhostFrontEnd } from '../../drivers/storage/front-vhost.ts';
 import { createSpdkStorageTarget } from '../../drivers/storage/spdk-storage-target.ts';
+import { driveFilesIn } from '../../drivers/storage/volumes/drive-files.ts';
 import { fileBacking } from '../../drivers/storage/volumes/file-backing.ts';
 import { openImages } from '../../drivers/storage/volumes/images.ts';
 import { createLocalVolumes, type LocalVolumes } from '../../drivers/storage/volumes/local-volumes.ts';
@@ -49,6 +50,7 @@ describe('local volumes in files', () => {
       images: openImages(join(directory, 'images')),
       records: openRecords(data()),
       backing: fileBacking(data()),
+      drives: driveFilesIn(data()),
     });
   const spec = (id = volumeId, sizeBytes = 4 * mib) => ({ id, image: 'demo', sizeBytes, node, instance });
 
@@ -60,6 +62,7 @@ describe('local volumes in files', () => {
         images: openImages(images),
         records: openRecords(join(own, 'volumes')),
         backing: fileBacking(join(own, 'volumes')),
+        drives: driveFilesIn(join(own, 'volumes')),
       });
     const volumes = openOwn();
     await volumes.ensureVolume({ id: foreignVolume, sizeBytes: mib });
@@ -192,6 +195,7 @@ describe.runIf(havePrograms('local volumes in an lvol store', facePrograms))('lo
         createLocalVolumes({
           images: openImages(join(directory, 'images')),
           records: openRecords(own),
+          drives: driveFilesIn(face.part.volumesDir),
           backing: lvolBacking({ spdk, store, prepare, write: nbdExportWriter(spdk, systemClock, socket()) }),
         }),
     };

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import { systemClock } from '../../kit/clock.ts';
 import { systemRandom } from '../../kit/random.ts';
 import { type BiosPolicy, createBiosKeeper } from '../../soc-daemon/service/bios.ts';
 import { createDaemon, type Daemon, type DaemonParts } from '../../soc-daemon/service/daemon.ts';
+import { type GuestDefaults, guestDefaults } from '../../soc-daemon/service/guest.ts';
 import type { HealthProbe } from '../../soc-daemon/service/health.ts';
 import { settleIdentity } from '../../soc-daemon/service/identity.ts';
 import { type CatalogueSubnet, createSubnetService } from '../../soc-daemon/service/subnets.ts';
@@ -58,6 +60,12 @@ export interface SimNodeOptions {
 
 /** A key for tests; 32 bytes. */
 export const testKey = Buffer.alloc(32, 7);
+
+/** Hashes of passwords without a process, which a virtual clock can't wait for. */
+export const testGuests: GuestDefaults = {
+  ...guestDefaults,
+  hashPassword: (text) => Promise.resolve(`$6$test$${createHash('sha256').update(text).digest('hex')}`),
+};
 
 /** A subnet with some 250 addresses. */
 export const testSubnets = { net1: { cidr: '10.9.0.0/24', mac_prefix: 'fa:16:3e' } } as const;
@@ -112,6 +120,7 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
     driver,
     peers: { snic, binder, storage, volumes, networks },
     flavors: { '4c8g': { vcpus: 4, memory_mib: 8192 } },
+    guests: testGuests,
     clock,
     random,
     log,

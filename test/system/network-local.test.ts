@@ -45,7 +45,9 @@ const source: LocalSource = {
     metadata: { role: 'web' },
     sshKeys: ['ssh-ed25519 AAAA me'],
     userData: id === instance ? '#cloud-config\nhostname: web-1\n' : null,
+    password: null,
   }),
+  passwordTaken: async () => undefined,
 };
 
 describe.runIf(haveNamespaces('local networks on Open vSwitch'))('a local network', () => {

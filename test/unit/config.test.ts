@@ -63,6 +63,7 @@ describe('the configuration', () => {
       disk: { low_mib: 512, full_mib: 64 },
       clock: { check: 'auto' },
       catalogue: { flavors: {}, subnets: {} },
+      instances: { config_drive: 'off' },
       functions: { kind: 'sim', socket: '/run/dpu-compute-snic/snic.sock', restricted_host: 'warn' },
       network: {
         kind: 'sim',
@@ -89,6 +90,7 @@ describe('the configuration', () => {
         volumes: {},
         ceph_keys: {},
         initiator_iqn: 'iqn.2016-06.io.spdk:init',
+        wipe: 'none',
       },
       host: { kind: 'sim', call_timeout_s: 15, power_timeout_s: 45, hardware: {}, bios: { restore: true, ignore: [] } },
       sim: {

@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { NetworkPort } from '../../../core/ports/network-service.ts';
 import type { InstanceId, NodeId } from '../../../core/units.ts';
+import type { GuestPassword } from '../../../kit/guest-documents.ts';
 import type { OvsNetwork } from '../binder.ts';
 import type { LocalService } from '../pipeline.ts';
 import type { Segment } from '../port-transactions.ts';
@@ -36,12 +37,16 @@ export interface LocalInstance {
   readonly metadata: Readonly<Record<string, string>>;
   readonly sshKeys: readonly string[];
   readonly userData: string | null;
+  /** A password that it has still to take over. */
+  readonly password: GuestPassword | null;
 }
 
 /** Where leases and metadata come from: the daemon's own allocation. */
 export interface LocalSource {
   ports(): readonly NetworkPort[];
   instance(id: InstanceId): Promise<LocalInstance | null>;
+  /** The password was handed out: from now on its time runs. */
+  passwordTaken(id: InstanceId): Promise<void>;
 }
 
 /** How local networks are answered. */
@@ -203,9 +208,10 @@ function serve(options: LocalNetworkOptions, subnet: string, place: LocalNamespa
   sockets.dhcp.on('error', (error) => log.warn('DHCP has a broken socket', { subnet, error }));
   const stopMetadata = serveMetadata(
     sockets.http,
-    async (address) => {
+    async (address, path) => {
       const port = portBy((each) => each.ips.includes(address));
       const instance = port?.instance ? await source.instance(port.instance) : null;
+      if (instance?.password && /\/(meta|vendor)_data\.json$/.test(path)) await source.passwordTaken(instance.id);
       return port && instance ? metadataOf(instance, port, address, options.subnets[subnet]) : null;
     },
     log,

@@ -3,8 +3,8 @@ import type { Server } from 'node:net';
 import type { Log } from '../../../core/ports/log.ts';
 import { answerMetadata, type InstanceMetadata } from '../../../kit/instance-metadata.ts';
 
-/** Metadata of the instance that has an address; null for an address that none has. */
-export type MetadataOf = (address: string) => Promise<InstanceMetadata | null>;
+/** Metadata of the instance that has an address, which asks for a path; null for an address that none has. */
+export type MetadataOf = (address: string, path: string) => Promise<InstanceMetadata | null>;
 
 /** Answers metadata on a socket that listens already; the answer ends it. Who asks is told by the address it asks from. */
 export function serveMetadata(socket: Server, metadataOf: MetadataOf, log: Log): () => void {
@@ -33,7 +33,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, metada
   if (request.method !== 'GET' && request.method !== 'HEAD') return finish(response, 405, 'Method Not Allowed\n');
   const address = request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '';
   const path = (request.url ?? '/').split('?')[0] ?? '/';
-  const { status, type, body } = answerMetadata(path, await metadataOf(address));
+  const { status, type, body } = answerMetadata(path, await metadataOf(address, path));
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
   response.end(request.method === 'HEAD' ? undefined : body);
 }

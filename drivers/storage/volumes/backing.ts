@@ -1,3 +1,4 @@
+import type { Wipe } from '../../../core/operation/inputs.ts';
 import type { VolumeConnection } from '../../../core/ports/storage-target.ts';
 import type { VolumeId } from '../../../core/units.ts';
 import type { ImageFile } from './images.ts';
@@ -10,8 +11,8 @@ export interface Backing {
   fromSnapshot(id: VolumeId, snapshot: string, sizeBytes: number, signal?: AbortSignal): Promise<void>;
   /** Makes an empty volume. */
   blank(id: VolumeId, sizeBytes: number, signal?: AbortSignal): Promise<void>;
-  /** One that is not there is fine. */
-  remove(id: VolumeId, signal?: AbortSignal): Promise<void>;
+  /** Makes the data unreadable as told, then removes it. One that is not there is fine. @throws DpuError `unsupported`. */
+  remove(id: VolumeId, wipe: Wipe, signal?: AbortSignal): Promise<void>;
   /** `written`: somebody may be writing it. @throws DpuError `unsupported` when a volume that is written can't be snapshotted. */
   snapshot(id: VolumeId, snapshot: string, written: boolean, signal?: AbortSignal): Promise<void>;
   /** One that is not there is fine. */

@@ -4,6 +4,7 @@ import { DpuError } from '../../../core/errors.ts';
 import { exec } from '../../../kit/exec.ts';
 import type { Backing } from './backing.ts';
 import { runImageTool } from './image-tool.ts';
+import { wipeFile } from './wipe-file.ts';
 
 /** Copies of large images take their time. */
 const copyMs = 3_600_000;
@@ -39,7 +40,10 @@ export function fileBacking(directory: string): Backing {
     fromSnapshot: (id, snapshot, sizeBytes, signal) =>
       make(volume(id), sizeBytes, (part) => copy(snapshotFile(snapshot), part, signal)),
     blank: (id, sizeBytes) => make(volume(id), sizeBytes, async (part) => (await open(part, 'wx', 0o600)).close()),
-    remove: (id) => rm(volume(id), { force: true }),
+    async remove(id, wipe, signal) {
+      if (wipe !== 'none' && (await sizeOf(volume(id))) !== undefined) await wipeFile(volume(id), wipe, signal);
+      await rm(volume(id), { force: true });
+    },
     async snapshot(id, snapshot, written, signal) {
       const source = volume(id);
       await make(snapshotFile(snapshot), (await sizeOf(source)) ?? 0, (part) =>

@@ -1,9 +1,11 @@
 import { requireSame } from '../../../core/difference.ts';
 import { DpuError, hasCode } from '../../../core/errors.ts';
+import type { Wipe } from '../../../core/operation/inputs.ts';
 import { createKeyedLock } from '../../../core/operation/keyed-lock.ts';
 import type { Volume, VolumeExport, VolumeService, VolumeSnapshot } from '../../../core/ports/volume-service.ts';
 import type { VolumeId } from '../../../core/units.ts';
 import type { Backing } from './backing.ts';
+import { type DriveFiles, driveBytes } from './drive-files.ts';
 import type { Images } from './images.ts';
 import { checkId, type Records, type SnapshotRecord, type VolumeRecord } from './records.ts';
 
@@ -14,6 +16,10 @@ export interface LocalVolumeOptions {
   readonly backing: Backing;
   /** Id -> bytes of volumes that belong to no instance; made empty when they are first asked for. */
   readonly declared?: ReadonlyMap<string, number>;
+  /** Where drives lie. */
+  readonly drives: DriveFiles;
+  /** What becomes of the data of volumes that go. Default `none`. */
+  readonly wipe?: Wipe;
 }
 
 /** The embedded volume service: for nodes without Cinder. */
@@ -31,6 +37,8 @@ export function createLocalVolumes({
   records,
   backing,
   declared = new Map(),
+  drives,
+  wipe: usualWipe = 'none',
 }: LocalVolumeOptions): LocalVolumes {
   const locks = createKeyedLock();
   const never = new AbortController().signal;
@@ -72,13 +80,13 @@ export function createLocalVolumes({
       return view(record);
     }
     // a first attempt with another specification has left nothing that counts
-    if (record) await backing.remove(wanted.id);
+    if (record) await backing.remove(wanted.id, usualWipe);
     const made: VolumeRecord = { ...wanted, kind: 'volume', exports: [], ready: true };
     await records.put({ ...made, ready: false });
     try {
       await fill();
     } catch (error) {
-      await backing.remove(wanted.id);
+      await backing.remove(wanted.id, 'none');
       await records.delete(made);
       throw error;
     }
@@ -131,7 +139,20 @@ export function createLocalVolumes({
         const wanted = { id, sizeBytes, bootable: false, madeFor: null, source: null };
         return ensure(wanted, () => backing.blank(id, sizeBytes, signal));
       }),
-    deleteVolume: (id, signal) =>
+    ensureDrive: (spec, signal) =>
+      locked(spec.id, signal, async () => {
+        const { id, node, instance } = spec;
+        checkId(id);
+        const wanted = { id, sizeBytes: driveBytes, bootable: false, madeFor: { node, instance }, source: null };
+        const before = await records.volume(id);
+        if (before) requireSame(`volume ${id}`, before, { ...wanted, drive: true });
+        const made: VolumeRecord = { exports: [], ...before, ...wanted, kind: 'volume', ready: true, drive: true };
+        if (!before) await records.put({ ...made, ready: false });
+        await drives.write(spec, signal);
+        await records.put(made);
+        return view(made);
+      }),
+    deleteVolume: (id, signal, wipe = usualWipe) =>
       locked(id, signal, async () => {
         checkId(id);
         const record = await records.volume(id);
@@ -139,7 +160,7 @@ export function createLocalVolumes({
         if (record.madeFor === null) throw new DpuError('denied', `volume ${id} was not made for an instance`);
         if (record.exports.length > 0) throw new DpuError('busy', `volume ${id} is exported`);
         await records.put({ ...record, ready: false });
-        await backing.remove(id, signal);
+        await (record.drive ? drives.remove(id) : backing.remove(id, wipe, signal));
         await records.delete(record);
       }),
     connect: (spec, signal) =>
@@ -152,7 +173,7 @@ export function createLocalVolumes({
           const { volumeId, node, instance, readOnly } = spec;
           await records.put({ ...record, exports: [...record.exports, { volumeId, node, instance, readOnly }] });
         }
-        return backing.connection(record.id, record.sizeBytes);
+        return record.drive ? drives.connection(record.id) : backing.connection(record.id, record.sizeBytes);
       }),
     disconnect: (id, instance, signal) =>
       locked(id, signal, async () => {

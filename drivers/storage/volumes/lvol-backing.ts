@@ -113,8 +113,10 @@ export function lvolBacking({ spdk, store, prepare, write }: LvolBackingOptions)
           () => findLvol(spdk, full(volume(id))),
         );
       }),
-    remove: (id, signal) =>
+    remove: (id, wipe, signal) =>
       within(`deleting volume ${id}`, signal, async () => {
+        // SPDK unmaps the clusters of an lvol that it deletes (doc/jsonrpc.md, "bdev_lvol_create": clear_method), so `discard` is no more than that
+        if (wipe === 'zero') throw new DpuError('unsupported', 'volumes of an lvol store are not written over');
         await deleteLvolIfExists(spdk, full(volume(id)));
       }),
     snapshot: (id, snapshot, _written, signal) =>

@@ -16,6 +16,8 @@ export interface VolumeRecord {
   readonly exports: readonly VolumeExport[];
   /** The data is whole. Until then the volume is not there for anybody. */
   readonly ready: boolean;
+  /** It is a drive: its data is no volume of the backing. */
+  readonly drive?: true;
 }
 
 /** What is known of a snapshot. */
