@@ -62,7 +62,7 @@ export function signIn(
   credentials: Credentials,
 ): { readonly session: KeystoneSession; readonly http: HttpClient } {
   const http = createHttpClient({ clock: systemClock, random: systemRandom, log: silentLog, tls: { caFile: null } });
-  const session = createKeystone({ authUrl, region, interface: 'internal', credentials }, { http, clock: systemClock });
+  const session = createKeystone({ authUrl, region, credentials }, { http, clock: systemClock });
   return { session, http };
 }
 

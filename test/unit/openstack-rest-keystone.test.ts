@@ -71,10 +71,7 @@ function catalogue() {
 }
 
 function session(more: Partial<KeystoneSettings> = {}): KeystoneSession {
-  return createKeystone(
-    { authUrl: service.url, credentials, region: 'RegionOne', interface: 'internal', ...more },
-    { http, clock },
-  );
+  return createKeystone({ authUrl: service.url, credentials, region: 'RegionOne', ...more }, { http, clock });
 }
 
 const ask = { doing: 'ask', method: 'GET', path: 'thing' } as const;
@@ -191,14 +188,16 @@ describe('a token', () => {
 describe('a service', () => {
   it('is where the catalogue says, by interface and region', async () => {
     expect((await session().endpoint('placement')).href).toBe(`${service.url}/placement`);
-    expect((await session({ interface: 'public' }).endpoint('placement')).href).toBe(`${service.url}/public/placement`);
+    expect((await session({ interfaces: ['admin', 'public', 'internal'] }).endpoint('placement')).href).toBe(
+      `${service.url}/public/placement`,
+    );
     expect((await session({ region: 'RegionTwo' }).endpoint('placement')).href).toBe(`${service.url}/two`);
     expect((await session({ region: null }).endpoint('network')).href).toBe(`${service.url}/network/v2.0/`);
     expect((await rejection(session({ region: null }).endpoint('placement'), 'invalid')).field).toBe(
       'platform.openstack.region',
     );
     expect((await rejection(session().endpoint('image'), 'not_found')).message).toContain('image');
-    await rejection(session({ interface: 'admin' }).endpoint('placement'), 'not_found');
+    await rejection(session({ interfaces: ['admin'] }).endpoint('placement'), 'not_found');
   });
 
   it('is where the settings say, without asking', async () => {

@@ -257,6 +257,9 @@ describe('an image', () => {
     expect(service.seen).toMatchObject([
       { method: 'PUT', headers: { 'content-length': '300000', 'content-type': 'application/octet-stream' } },
     ]);
+    service.next.push({ status: 401 });
+    await rejection(glance.uploadImage('image-1', Readable.from([data])), 'denied');
+    expect(service.seen).toHaveLength(2);
     service.answer = () => 'hang';
     async function* broken(): AsyncGenerator<Buffer> {
       yield data;

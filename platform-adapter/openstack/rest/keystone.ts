@@ -30,7 +30,8 @@ export interface KeystoneSettings {
   readonly credentials: Credentials;
   /** null: the only one, whatever its name. */
   readonly region: string | null;
-  readonly interface: EndpointInterface;
+  /** Tried in this order, for each service. Default `internal`, `public`. */
+  readonly interfaces?: readonly EndpointInterface[];
   /** Addresses that win over the catalogue. */
   readonly endpoints?: Readonly<Partial<Record<ServiceType, string>>>;
   /** A token is renewed when it has less than this to live; seconds. Default 300. */
@@ -87,6 +88,8 @@ interface HeldToken extends Token {
 }
 
 const defaultRenewBeforeSec = 300;
+
+const defaultInterfaces: readonly EndpointInterface[] = ['internal', 'public'];
 
 /** How long a new token may take when whoever waits for it has more patience; milliseconds. */
 const authTimeoutMs = 60_000;
@@ -200,18 +203,18 @@ function versioned(authUrl: string): URL {
   return new URL(`${authUrl.replace(/\/+$/, '').replace(/\/v3$/, '')}/v3/`);
 }
 
-function endpointOf(catalogue: Catalogue, type: ServiceType, { region, interface: wanted }: KeystoneSettings): string {
-  const found = catalogue.filter(
-    (each) => each.type === type && each.interface === wanted && (region === null || each.region === region),
-  );
-  const [first] = found;
-  const where = `${wanted}${region === null ? '' : ` in region ${region}`}`;
+function endpointOf(catalogue: Catalogue, type: ServiceType, settings: KeystoneSettings): string {
+  const { region, interfaces = defaultInterfaces } = settings;
+  const there = catalogue.filter((each) => each.type === type && (region === null || each.region === region));
+  const found = interfaces.map((wanted) => there.filter((each) => each.interface === wanted)).find(([each]) => each);
+  const [first] = found ?? [];
+  const where = `${interfaces.join(' or ')}${region === null ? '' : ` in region ${region}`}`;
   if (first === undefined) {
     throw new DpuError('not_found', `keystone: the catalogue has no ${type} endpoint (${where})`, {
       field: `platform.openstack.endpoints.${type}`,
     });
   }
-  if (region === null && new Set(found.map((each) => each.region)).size > 1) {
+  if (region === null && new Set(there.map((each) => each.region)).size > 1) {
     throw new DpuError('invalid', `keystone: the catalogue has ${type} in several regions; name one`, {
       field: 'platform.openstack.region',
     });
