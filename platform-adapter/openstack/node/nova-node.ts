@@ -64,22 +64,22 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
   let reporting = false;
   let wake = (): void => {};
 
-  async function registerOnce(): Promise<ServiceRecord> {
+  async function registerOnce(): Promise<Registration> {
     const registration = await register({ ...parts, host, node: settings.node }, signal);
     await hooks.recover(registration, signal);
     await resources.update(signal);
-    return registration.service;
+    return registration;
   }
 
   async function begin(): Promise<void> {
     let failing = false;
     for (let delay = firstRetryMs; ; delay = Math.min(delay * 2, mostRetryMs)) {
       try {
-        const service = await registerOnce();
+        const { service, instances } = await registerOnce();
         await hooks.serve(signal);
         log.info('registered with nova', { host, service: service.id, version: service.version });
         reporting = true;
-        periodic = startPeriodic(tasksOf(service), { clock, log });
+        periodic = startPeriodic(tasksOf(service, instances.length > 0), { clock, log });
         return;
       } catch (error) {
         signal.throwIfAborted();
@@ -102,7 +102,7 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
     }
   }
 
-  function tasksOf(service: ServiceRecord): readonly PeriodicTask[] {
+  function tasksOf(service: ServiceRecord, hasServers: boolean): readonly PeriodicTask[] {
     const own = (stop: AbortSignal) => ownScope(parts, stop);
     const servers = (stop: AbortSignal): Promise<readonly NovaInstance[]> =>
       listInstancesByHost(rpc.conductor(own(stop)), host, [], { use_slave: true });
@@ -113,6 +113,7 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
       {
         name: 'scheduler',
         intervalMs: settings.schedulerSyncIntervalMs,
+        firstMs: hasServers ? 0 : settings.schedulerSyncIntervalMs,
         run: async (stop) => {
           const uuids = (await servers(stop)).map(({ uuid }) => uuid);
           await syncInstances(rpc, own(stop), host, uuids);

@@ -14,7 +14,15 @@ export const disabledTrait = 'COMPUTE_STATUS_DISABLED';
 
 /** Part of a name of a custom class or trait: upper case, digits, underscores, as nova and Ironic normalise it. */
 export function customName(...parts: readonly string[]): string {
-  return `CUSTOM_${parts.map((part) => part.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_')).join('_')}`;
+  return [
+    'CUSTOM',
+    ...parts.map((part) =>
+      part
+        .toUpperCase()
+        .replaceAll(/[^A-Z0-9]+/g, '_')
+        .replaceAll(/^_|_$/g, ''),
+    ),
+  ].join('_');
 }
 
 /** The class of a whole bare-metal node. */

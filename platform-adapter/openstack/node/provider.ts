@@ -33,17 +33,18 @@ const trustMs = 300_000;
 export function createProvider({ placement, clock, log, uuid, name }: ProviderParts): Provider {
   let known: { readonly offer: Offer; readonly until: number } | undefined;
 
-  async function ensure(signal: AbortSignal): Promise<'made' | 'there'> {
+  /** Answers the generation of a provider that was made just now and so is empty. */
+  async function ensure(signal: AbortSignal): Promise<number | undefined> {
     const tree = await placement.providersInTree(uuid, { signal });
-    if (tree.some((each) => each.uuid === uuid)) return 'there';
+    if (tree.some((each) => each.uuid === uuid)) return undefined;
     try {
-      await placement.createProvider({ uuid, name }, { signal });
+      return (await placement.createProvider({ uuid, name }, { signal })).generation;
     } catch (error) {
       if (!hasCode(error, 'conflict')) throw error;
       await removeStale(signal, error);
       await placement.ensureProvider({ uuid, name }, { signal });
+      return undefined;
     }
-    return 'made';
   }
 
   /** A provider of our name with another uuid is what an earlier node of this name left. Placement keeps it while it is in use. */
@@ -64,21 +65,27 @@ export function createProvider({ placement, clock, log, uuid, name }: ProviderPa
     await placement.deleteProvider(other.uuid, { signal });
   }
 
-  async function putInventories(wanted: Offer['inventories'], fresh: boolean, signal: AbortSignal): Promise<void> {
-    const now: ProviderInventories = fresh
-      ? { generation: 0, inventories: {} }
-      : await placement.getInventories(uuid, { signal });
-    if (isDeepStrictEqual(now.inventories, wanted)) return;
+  /** Answers the provider's generation now. */
+  async function putInventories(wanted: Offer['inventories'], empty: number | undefined, signal: AbortSignal) {
+    const now: ProviderInventories =
+      empty === undefined ? await placement.getInventories(uuid, { signal }) : { generation: empty, inventories: {} };
+    if (isDeepStrictEqual(now.inventories, wanted)) return now.generation;
     for (const custom of Object.keys(wanted)) {
       if (custom.startsWith('CUSTOM_') && !Object.hasOwn(now.inventories, custom))
         await placement.ensureResourceClass(custom, { signal });
     }
-    await placement.putInventories(uuid, { generation: now.generation, inventories: wanted }, { signal });
+    const put = await placement.putInventories(uuid, { generation: now.generation, inventories: wanted }, { signal });
+    return put.generation;
   }
 
   /** An operator's traits stay. */
-  async function putTraits(choose: (now: readonly string[]) => readonly string[], signal: AbortSignal): Promise<void> {
-    const now: ProviderTraits = await placement.getTraits(uuid, { signal });
+  async function putTraits(
+    choose: (now: readonly string[]) => readonly string[],
+    empty: number | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const now: ProviderTraits =
+      empty === undefined ? await placement.getTraits(uuid, { signal }) : { generation: empty, traits: [] };
     const wanted = [...new Set(choose(now.traits))].sort();
     if (isDeepStrictEqual([...now.traits].sort(), wanted)) return;
     const known = new Set(await placement.knownTraits(wanted, { signal }));
@@ -99,19 +106,27 @@ export function createProvider({ placement, clock, log, uuid, name }: ProviderPa
       if (isFresh && isDeepStrictEqual(known?.offer, offer)) return;
       known = undefined;
       await retryOnGenerationConflict(async () => {
-        const made = (await ensure(signal)) === 'made';
-        await putInventories(offer.inventories, made, signal);
-        await putTraits((now) => [...now.filter((each) => !isOurTrait(each)), ...offer.traits], signal);
+        const empty = await ensure(signal);
+        const generation = await putInventories(offer.inventories, empty, signal);
+        await putTraits(
+          (now) => [...now.filter((each) => !isOurTrait(each)), ...offer.traits],
+          empty === undefined ? undefined : generation,
+          signal,
+        );
       });
       known = { offer, until: clock.monotonicMs() + trustMs };
     },
     async setDisabled(disabled, signal) {
       known = undefined;
       await retryOnGenerationConflict(() =>
-        putTraits((now) => {
-          const others = now.filter((each) => each !== disabledTrait);
-          return disabled ? [...others, disabledTrait] : others;
-        }, signal),
+        putTraits(
+          (now) => {
+            const others = now.filter((each) => each !== disabledTrait);
+            return disabled ? [...others, disabledTrait] : others;
+          },
+          undefined,
+          signal,
+        ),
       );
     },
     async consumers(signal) {
