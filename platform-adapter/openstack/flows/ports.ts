@@ -63,7 +63,7 @@ export function wantedPort({ port_id, network_id, address, tag }: RequestedNetwo
 
 /**
  * Makes the ports that are not there, binds all of them to this host, and makes nova's records of them. Ports of an earlier try are found by
- * the server's id; of two that are wanted alike, it does not matter which is which.
+ * the server's id; of two that are wanted alike, it does not matter which is which. `others` are ports of the server that are not meant.
  * @throws PortBindingFailed, PortInUse, PortNotUsable, as nova's classes; what Neutron refuses.
  */
 export async function ensurePorts(
@@ -71,12 +71,13 @@ export async function ensurePorts(
   wanted: readonly WantedPort[],
   securityGroups: readonly string[],
   signal: AbortSignal,
+  others: ReadonlySet<string> = new Set(),
 ): Promise<readonly ServerPort[]> {
   if (wanted.length === 0) return [];
   const admin = flow.parts.services.neutron;
   const given = new Set(wanted.map(({ port }) => port));
   const there = await admin.listPorts({ deviceId: flow.instance }, options(flow, signal));
-  const unmatched = there.filter(({ id }) => !given.has(id));
+  const unmatched = there.filter(({ id }) => !given.has(id) && !others.has(id));
   const groups = await securityGroupIds(flow, admin, securityGroups, signal);
   const result: ServerPort[] = [];
   for (const want of wanted) {
@@ -168,10 +169,13 @@ async function securityGroupIds(
 export async function dropPorts(flow: Flow, keep: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
   const admin = flow.parts.services.neutron;
   const ports = await admin.listPorts({ deviceId: flow.instance }, options(flow, signal));
-  for (const { id } of ports) {
-    if (keep.has(id)) await unbindPort(flow, id, signal);
-    else await admin.deletePort(id, options(flow, signal));
-  }
+  for (const { id } of ports) await releasePort(flow, id, keep.has(id), signal);
+}
+
+/** Takes one port from the server: deleted, or, where it was given, unbound. One that is gone is fine. */
+export async function releasePort(flow: Flow, id: string, keep: boolean, signal: AbortSignal): Promise<void> {
+  if (keep) await unbindPort(flow, id, signal);
+  else await flow.parts.services.neutron.deletePort(id, options(flow, signal));
 }
 
 /** Makes a port nobody's, as it was before the server had it; one that is gone is fine. */

@@ -66,5 +66,4 @@ export const refusedFlows: Readonly<Record<string, FlowDefinition>> = {
   finish_revert_resize: refused('MigrationError', errorOut),
   attach_volume: refused('NotSupported', revert),
   detach_volume: refused('NotSupported', revert),
-  detach_interface: refused('NotSupported', revert),
 };

@@ -1,5 +1,6 @@
 import { build } from './build.ts';
 import type { FlowDefinition } from './flow.ts';
+import { interfaceFlows } from './interfaces.ts';
 import { networkChanged } from './network-changed.ts';
 import { powerFlows } from './power.ts';
 import { powerSync } from './power-sync.ts';
@@ -8,11 +9,12 @@ import { terminate } from './terminate.ts';
 
 /**
  * nova's method -> its flow. What a node can do stands after what is refused and takes its place. Methods that nova does not have are our own
- * (`network_changed`, `power_sync`): they come of what the node sees and hears.
+ * (`network_changed`, `vif_deleted`, `power_sync`): they come of what the node sees and hears.
  */
 export const flowTable: Readonly<Record<string, FlowDefinition>> = {
   ...refusedFlows,
   ...powerFlows,
+  ...interfaceFlows,
   build_and_run_instance: build,
   terminate_instance: terminate,
   network_changed: networkChanged,
@@ -20,4 +22,4 @@ export const flowTable: Readonly<Record<string, FlowDefinition>> = {
 };
 
 /** Flows that nobody may ask for over RPC. */
-export const innerFlows: ReadonlySet<string> = new Set(['network_changed', 'power_sync']);
+export const innerFlows: ReadonlySet<string> = new Set(['network_changed', 'vif_deleted', 'power_sync']);

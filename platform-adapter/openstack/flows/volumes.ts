@@ -1,5 +1,6 @@
 import { DpuError, hasCode } from '../../../core/errors.ts';
 import type { Json, JsonObject } from '../../../core/units.ts';
+import { asInitiator } from '../connector.ts';
 import type { CinderVolume, NewVolume } from '../rest/cinder.ts';
 import { listBlockDevices, type NovaBlockDevice, saveBlockDevice } from '../wire/block-devices.ts';
 import { novaError } from '../wire/nova-errors.ts';
@@ -176,7 +177,7 @@ export async function ensureAttached(
     throw new DpuError('unavailable', 'Cinder does not say how the volume is reached', {
       details: { volume: volume.id },
     });
-  const connection = { ...connectionInfo, serial: volume.id };
+  const connection = asInitiator(connectionInfo, flow.settings.connector);
   await saveBlockDevice(flow.conductor(signal), device.id, { connection_info: JSON.stringify(connection) });
   await cinder.completeAttachment(attachmentId, options(flow, signal));
   return {

@@ -62,13 +62,19 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
     }
   }
 
+  /** A call that takes its time: a flow, and its end. */
+  const awaited =
+    (method: string): CallHandler =>
+    (args, { received, uniqueId, signal }) =>
+      parts.flows.run({ method, args, received, uniqueId }, signal);
+
   return {
     async external_instance_event(args, call) {
       for (const event of readExternalEvents(args.events)) {
         parts.events.tell(event);
         const own = parts.onEvent?.[event.name];
         if (own !== undefined) await own(event, call);
-        else if (event.name === 'network-changed') await networkChanged(parts, event, call);
+        else if (Object.hasOwn(eventFlows, event.name)) await eventFlow(parts, event, call);
       }
       return null;
     },
@@ -101,7 +107,7 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
     check_instance_shared_storage: () => Promise.resolve(false),
     reserve_block_device_name: cannot('attaching a volume'),
     remove_volume_connection: cannot('removing the connection of a volume'),
-    attach_interface: cannot('attaching an interface'),
+    attach_interface: awaited('attach_interface'),
     extend_volume: cannot('extending a volume'),
     swap_volume: cannot('swapping a volume'),
     get_vnc_console: unavailable('novnc'),
@@ -133,16 +139,21 @@ const unavailable =
   () =>
     Promise.reject(novaError('ConsoleTypeUnavailable', { console_type: type }));
 
-/** The info cache follows, after whatever runs for the server. */
-async function networkChanged(
+/** Events that begin a flow, which runs after whatever runs for the server. */
+const eventFlows: Readonly<Record<string, string>> = {
+  'network-changed': 'network_changed',
+  'network-vif-deleted': 'vif_deleted',
+};
+
+async function eventFlow(
   parts: CallParts,
   event: ReturnType<typeof readExternalEvents>[number],
   { received, uniqueId }: Parameters<CallHandler>[1],
 ): Promise<void> {
   await parts.flows.accept({
-    method: 'network_changed',
+    method: eventFlows[event.name] ?? '',
     args: { instance: event.instance_uuid, key: event.tag ?? '' },
     received,
-    uniqueId: uniqueId === null ? null : `${uniqueId}:${event.instance_uuid}:${event.tag ?? ''}`,
+    uniqueId: uniqueId === null ? null : `${uniqueId}:${event.name}:${event.instance_uuid}:${event.tag ?? ''}`,
   });
 }
