@@ -199,9 +199,9 @@ export interface SocDaemonConfig {
        */
       vif_plugging_is_fatal?: boolean;
       /**
-       * What a bare-metal node offers one of.
+       * Kind of a bare-metal node, as Ironic's `resource_class`: a node with `gold` offers one `CUSTOM_BAREMETAL_GOLD`.
        */
-      resource_class?: string;
+      bare_metal_class?: string;
       /**
        * Traits of the resource provider besides those that the node finds.
        *

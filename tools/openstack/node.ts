@@ -29,6 +29,8 @@ export interface NodeOptions {
   readonly openstack?: Readonly<Record<string, unknown>>;
   /** Without a chassis its switch is simulated; then Neutron binds no port to it. Default true. */
   readonly chassis?: boolean;
+  /** The daemon's program; the source as it is unless told. */
+  readonly main?: string;
 }
 
 /** A node; its daemon may be ended and started again. */
@@ -75,8 +77,8 @@ export async function openNode(options: NodeOptions): Promise<Node> {
   await writePrivately(config, stringify(configOf(options, socket, chassis)));
 
   async function start(): Promise<void> {
-    const argv = [process.execPath, ...daemonNodeFlags, join(ROOT, 'soc-daemon/main.ts'), '--config', config] as const;
-    programs.start({ name, argv: [...argv] as [string, ...string[]], cwd: dir });
+    const main = options.main ?? join(ROOT, 'soc-daemon/main.ts');
+    programs.start({ name, argv: [process.execPath, ...daemonNodeFlags, main, '--config', config], cwd: dir });
     await programs.ready(name, async () => await answers(socket), 60_000);
   }
 
@@ -122,13 +124,14 @@ async function areUp(admin: Session, hostnames: readonly string[]): Promise<bool
   return hostnames.every((name) => services.some(({ host, state }) => host === name && state === 'up'));
 }
 
+/** The list without details: with them nova-api asks each host that it calls up, and waits a minute for one that is not. */
 async function hypervisors(admin: Session, hostnames: readonly string[]): Promise<readonly string[]> {
-  const answer = await admin.call<{ hypervisors: readonly { service: { host: string } }[] }>(
+  const answer = await admin.call<{ hypervisors: readonly { hypervisor_hostname: string }[] }>(
     'compute',
     'GET',
-    '/os-hypervisors/detail',
+    '/os-hypervisors',
   );
-  return answer.hypervisors.map(({ service }) => service.host).filter((host) => hostnames.includes(host));
+  return answer.hypervisors.map(({ hypervisor_hostname: name }) => name).filter((name) => hostnames.includes(name));
 }
 
 async function until(what: string, ask: () => Promise<boolean>, ms: number): Promise<void> {
