@@ -4,11 +4,17 @@ import type { JsonObject } from '../../../core/units.ts';
 import type { Backend, ConnectionContext } from './backend.ts';
 import { listOf, numberOf, requireText, textOf, wrong } from './fields.ts';
 
+/** RFC 7143 4.2.7. */
+const namePattern = /^(iqn|eui|naa)\.[\w.:-]{1,219}$/;
+
 /**
- * An iSCSI volume as os-brick knows it; the plural forms win. libiscsi has one path: the portals are tried in turn. @throws DpuError `invalid`.
+ * An iSCSI volume as os-brick knows it; the plural forms win. libiscsi has one path: the portals are tried in turn. `initiator_iqn` is ours: the name
+ * that the target was told, where it is another than the settings'. @throws DpuError `invalid`.
  */
 export function iscsiBackend(data: JsonObject, context: ConnectionContext): Backend {
   const urls = targetsOf(data).map((target) => urlOf(target, data));
+  const initiator = textOf(data, 'initiator_iqn') ?? context.initiatorIqn;
+  if (!namePattern.test(initiator)) throw wrong('initiator_iqn', 'is no name of an initiator');
   const name = `vol-${context.volumeId}`;
   return {
     kind: 'iscsi',
@@ -17,7 +23,7 @@ export function iscsiBackend(data: JsonObject, context: ConnectionContext): Back
       let problem: unknown;
       for (const url of urls) {
         try {
-          const request = { name, initiator_iqn: context.initiatorIqn, url };
+          const request = { name, initiator_iqn: initiator, url };
           await createIfAbsent(
             () => spdk.call(iscsi.create, request, options),
             () => findBdev(spdk, name, options),
