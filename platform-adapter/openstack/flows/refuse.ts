@@ -64,6 +64,4 @@ export const refusedFlows: Readonly<Record<string, FlowDefinition>> = {
   confirm_resize: refused('MigrationError', revert),
   revert_resize: refused('MigrationError', revert),
   finish_revert_resize: refused('MigrationError', errorOut),
-  attach_volume: refused('NotSupported', revert),
-  detach_volume: refused('NotSupported', revert),
 };

@@ -6,15 +6,17 @@ import { powerFlows } from './power.ts';
 import { powerSync } from './power-sync.ts';
 import { refusedFlows } from './refuse.ts';
 import { terminate } from './terminate.ts';
+import { volumeFlows } from './volume-attach.ts';
 
 /**
  * nova's method -> its flow. What a node can do stands after what is refused and takes its place. Methods that nova does not have are our own
- * (`network_changed`, `vif_deleted`, `power_sync`): they come of what the node sees and hears.
+ * (`network_changed`, `vif_deleted`, `volume_extended`, `power_sync`): they come of what the node sees and hears.
  */
 export const flowTable: Readonly<Record<string, FlowDefinition>> = {
   ...refusedFlows,
   ...powerFlows,
   ...interfaceFlows,
+  ...volumeFlows,
   build_and_run_instance: build,
   terminate_instance: terminate,
   network_changed: networkChanged,
@@ -22,4 +24,9 @@ export const flowTable: Readonly<Record<string, FlowDefinition>> = {
 };
 
 /** Flows that nobody may ask for over RPC. */
-export const innerFlows: ReadonlySet<string> = new Set(['network_changed', 'vif_deleted', 'power_sync']);
+export const innerFlows: ReadonlySet<string> = new Set([
+  'network_changed',
+  'vif_deleted',
+  'volume_extended',
+  'power_sync',
+]);

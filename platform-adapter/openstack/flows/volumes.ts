@@ -15,6 +15,7 @@ export interface ServerVolume {
   readonly device: string;
   /** Cinder's; may hold secrets. */
   readonly connection: JsonObject;
+  readonly attachment: string;
 }
 
 /** A volume to take from a server. */
@@ -147,13 +148,14 @@ async function ensureAttachment(
 
 /**
  * Attaches a mapping's volume to this host in Cinder, making it first where it is to be made, and saves the mapping as nova would: after it the
- * mapping is a volume's.
+ * mapping is a volume's. Cinder says `in-use` once the attachment is complete; with `complete: false` that is left to the caller.
  */
 export async function ensureAttached(
   flow: Flow,
   device: NovaBlockDevice,
   name: string,
   signal: AbortSignal,
+  { complete = true }: { readonly complete?: boolean } = {},
 ): Promise<ServerVolume> {
   if (device.id === null) throw novaError('InvalidBDM');
   const { cinder } = flow.parts.services;
@@ -179,8 +181,9 @@ export async function ensureAttached(
     });
   const connection = asInitiator(connectionInfo, flow.settings.connector);
   await saveBlockDevice(flow.conductor(signal), device.id, { connection_info: JSON.stringify(connection) });
-  await cinder.completeAttachment(attachmentId, options(flow, signal));
+  if (complete) await cinder.completeAttachment(attachmentId, options(flow, signal));
   return {
+    attachment: attachmentId,
     volume: volume.id,
     boot: device.boot_index === 0,
     device: device.device_name ?? name,

@@ -117,6 +117,8 @@ export interface Cinder {
   deleteVolume(id: string, options?: CallOptions): Promise<void>;
   /** Grows it, in use (3.42) or not; Cinder goes on after the answer. @throws `bad_state` (not larger, in no state for it), `exhausted`. */
   extendVolume(id: string, sizeGib: number, options?: CallOptions): Promise<void>;
+  /** Takes back that a volume is to be detached (os-roll_detaching); one that is not `detaching`, or is gone, is fine. */
+  rollDetaching(id: string, options?: CallOptions): Promise<void>;
   /** Fills it with an image again (os-reimage, 3.68). @throws `bad_state`, `unsupported` (older Cinder). */
   reimageVolume(
     id: string,
@@ -282,6 +284,12 @@ export function createCinder(caller: Caller, clock: Clock): Cinder {
     async extendVolume(id, sizeGib, options) {
       const json = { 'os-extend': { new_size: sizeGib } };
       await acted({ doing: `extend volume ${id}`, method: 'POST', path: at('volumes', id, '/action'), json }, options);
+    },
+    async rollDetaching(id, options) {
+      const doing = `roll back the detach of volume ${id}`;
+      const path = at('volumes', id, '/action');
+      const json = { 'os-roll_detaching': {} };
+      await unless('not_found', acted({ doing, method: 'POST', path, json, repeatable: true }, options));
     },
     async reimageVolume(id, { imageId, reimageReserved }, options) {
       const json = { 'os-reimage': { image_id: imageId, reimage_reserved: reimageReserved } };

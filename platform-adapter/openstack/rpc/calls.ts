@@ -105,11 +105,9 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
     quiesce_instance: cannot('quiescing an instance'),
     cache_images: () => Promise.resolve({}),
     check_instance_shared_storage: () => Promise.resolve(false),
-    reserve_block_device_name: cannot('attaching a volume'),
-    remove_volume_connection: cannot('removing the connection of a volume'),
+    reserve_block_device_name: awaited('reserve_block_device_name'),
+    remove_volume_connection: awaited('remove_volume_connection'),
     attach_interface: awaited('attach_interface'),
-    extend_volume: cannot('extending a volume'),
-    swap_volume: cannot('swapping a volume'),
     get_vnc_console: unavailable('novnc'),
     get_spice_console: unavailable('spice-html5'),
     get_rdp_console: unavailable('rdp-html5'),
@@ -143,6 +141,7 @@ const unavailable =
 const eventFlows: Readonly<Record<string, string>> = {
   'network-changed': 'network_changed',
   'network-vif-deleted': 'vif_deleted',
+  'volume-extended': 'volume_extended',
 };
 
 async function eventFlow(

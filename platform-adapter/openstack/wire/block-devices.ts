@@ -71,6 +71,17 @@ export async function getBlockDevice(conductor: Conductor, volume: string, insta
   );
 }
 
+/** The same as nova sent it, to be given on. @throws `not_found` (VolumeBDMNotFound). */
+export async function getBlockDevicePrimitive(
+  conductor: Conductor,
+  volume: string,
+  instance: string,
+): Promise<Primitive> {
+  const answer = await conductor.classAction('BlockDeviceMapping', 'get_by_volume_and_instance', [volume, instance]);
+  readBlockDevice(answer, 'bdm');
+  return answer as Primitive;
+}
+
 /** Makes a mapping; `answer` is its object with what nova added (id, uuid), to be given to who asked. Not an ensure. */
 export async function createBlockDevice(
   conductor: Conductor,

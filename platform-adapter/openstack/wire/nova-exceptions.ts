@@ -127,6 +127,11 @@ export const novaExceptions = {
   ServiceUnavailable: row('unavailable', 400, 'Service is unavailable at this time.'),
   SetAdminPasswdNotSupported: row('unsupported', 400, 'Set admin password is not supported'),
   SnapshotNotFound: row('not_found', 404, 'Snapshot %(snapshot_id)s could not be found.'),
+  TooManyDiskDevices: row(
+    'exhausted',
+    403,
+    'The maximum allowed number of disk devices (%(maximum)d) to attach to a single instance has been exceeded.',
+  ),
   UnableToMigrateToSelf: row(
     'invalid',
     400,
