@@ -130,7 +130,7 @@ export const novaExceptions = {
   TooManyDiskDevices: row(
     'exhausted',
     403,
-    'The maximum allowed number of disk devices (%(maximum)d) to attach to a single instance has been exceeded.',
+    'The maximum allowed number of disk devices (%(maximum)s) to attach to a single instance has been exceeded.',
   ),
   UnableToMigrateToSelf: row(
     'invalid',
