@@ -1,5 +1,6 @@
 /** One process of a node is killed as one step of an operation begins; then it is started again, and the operation must come to its end. */
 import { randomUUID } from 'node:crypto';
+import type { Instance } from '../../schemas/generated/instance.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
 import { type Victim, type VirtualNode, victims } from './virtual-node.ts';
 import { until } from './wait.ts';
@@ -20,8 +21,11 @@ export interface CellRun {
   readonly seconds: Readonly<Record<'prepare' | 'kill' | 'repair' | 'end' | 'settle', number>>;
 }
 
-/** How long a step may take to begin. */
+/** How long a step may take to begin, and a guest to boot. */
 const STEP_MS = 60_000;
+const GUEST_MS = 120_000;
+/** Steps of a build in which a death may cost the start of the host: its guest is waited for. */
+const startsHost: ReadonlySet<string> = new Set(['disk:plug boot', 'host:boot-device', 'host:on', 'instance:record']);
 
 const disk = (name: string, ...whats: string[]): readonly string[] => whats.map((what) => `disk:${what} ${name}`);
 const nic = (...whats: string[]): readonly string[] => whats.map((what) => `nic:${what}`);
@@ -80,6 +84,12 @@ export function plainStep(name: string): string {
 /** Lets instances live on a node through cells. */
 export function createSweep(node: VirtualNode) {
   let uuid: string = randomUUID();
+  /** How much of the host's console there was before it was last switched on: prompts in it are of earlier starts. */
+  let before = 0;
+
+  const markConsole = async (): Promise<void> => {
+    before = (await node.serialLog()).length;
+  };
 
   const known = async () => {
     const { instances } = (await node.rest.ask('GET', '/v1/instances')) as { instances: { uuid: string }[] };
@@ -119,13 +129,16 @@ export function createSweep(node: VirtualNode) {
     }
     if (now === null) {
       uuid = randomUUID();
+      await markConsole();
       await node.succeed(...request('build', undefined));
       now = await node.instance(uuid);
     }
     if (kind === 'destroy') return;
-    await until('its state is known', async () => ['active', 'stopped'].includes((await node.instance(uuid)).state));
-    const { state, interfaces, volumes } = await node.instance(uuid);
-    if (state === 'stopped') await node.succeed('start_instance', { uuid });
+    const { state, interfaces, volumes } = await steady();
+    if (state === 'stopped') {
+      await markConsole();
+      await node.succeed('start_instance', { uuid });
+    }
     const more = interfaces[1]?.port_id;
     const has = volumes.some(({ volume_id }) => volume_id === 'later');
     if (kind === 'attach_interface' && more !== undefined) await node.succeed(...request('detach_interface', more));
@@ -133,14 +146,30 @@ export function createSweep(node: VirtualNode) {
       await node.succeed(...request('attach_interface', undefined));
     if (kind === 'attach_volume' && has) await node.succeed(...request('detach_volume', undefined));
     if (kind === 'detach_volume' && !has) await node.succeed(...request('attach_volume', undefined));
+    await guestUp();
+  }
+
+  /** The instance, once it is told whether its host is on. */
+  async function steady(): Promise<Instance> {
+    return await until('its state is known', async () => {
+      const now = await node.instance(uuid);
+      return ['active', 'stopped'].includes(now.state) && now;
+    });
+  }
+
+  /** Waits for the login prompt of the last start. */
+  async function guestUp(): Promise<void> {
+    let text = '';
     await until(
       'the guest is up',
       async () => {
-        const text = await node.serialLog();
+        text = (await node.serialLog()).slice(before);
         return text.lastIndexOf('login: ') > text.lastIndexOf('SeaBIOS');
       },
-      120_000,
-    );
+      GUEST_MS,
+    ).catch((error: unknown) => {
+      throw new Error(`${String(error)}; its console ends with:\n${text.slice(-800)}`);
+    });
   }
 
   /** Sends the request, and kills as the step is told of. Answers the operation's id. @throws Error where it is refused, or ends without the step. */
@@ -157,6 +186,7 @@ export function createSweep(node: VirtualNode) {
         last = operation;
         if (operation.steps.some(({ name, phase }) => phase !== 'pending' && plainStep(name) === step)) {
           killed = true;
+          if (victim === 'qemu') await markConsole();
           await node.kill(victim);
           return operation.id;
         }
@@ -187,8 +217,9 @@ export function createSweep(node: VirtualNode) {
     async run(cell: Cell): Promise<CellRun> {
       const lap = laps();
       await prepare(cell.kind);
+      if (cell.kind === 'build') await markConsole();
       const port = cell.kind === 'detach_interface' ? (await node.instance(uuid)).interfaces[1]?.port_id : undefined;
-      const before = cell.kind === 'build' ? [] : devicesIn(await node.leaks());
+      const devices = cell.kind === 'build' ? [] : devicesIn(await node.leaks());
       const prepared = lap();
       const id = await killAt(cell, port);
       const kill = lap();
@@ -201,7 +232,8 @@ export function createSweep(node: VirtualNode) {
       const undone = state !== 'succeeded';
       if (cell.kind === 'destroy' && undone) throw new Error(`a destroy ${state}: ${JSON.stringify(error)}`);
       if (cell.kind === 'destroy' || (cell.kind === 'build' && undone)) await settled(cell, undone);
-      else if (cell.kind !== 'build') await sameAs(before, undone, cell.kind);
+      else if (cell.kind !== 'build') await sameAs(devices, undone, cell.kind);
+      else if (startsHost.has(cell.step) && (await steady()).state === 'active') await guestUp();
       const seconds = { prepare: prepared, kill, repair, end, settle: lap() };
       return { outcome: undone ? 'undone' : 'succeeded', seconds };
     },
@@ -215,18 +247,18 @@ export function createSweep(node: VirtualNode) {
     await node.clean({ ms: 60_000 });
   }
 
-  async function sameAs(before: readonly string[], undone: boolean, kind: SweptKind): Promise<void> {
+  async function sameAs(earlier: readonly string[], undone: boolean, kind: SweptKind): Promise<void> {
     let now: readonly string[] = [];
     const wanted = undone ? 0 : kind.startsWith('attach') ? 1 : -1;
     await until(
       'devices are as many as they should be',
       async () => {
         now = devicesIn(await node.leaks());
-        return now.length === before.length + wanted && (wanted !== 0 || now.every((each) => before.includes(each)));
+        return now.length === earlier.length + wanted && (wanted !== 0 || now.every((each) => earlier.includes(each)));
       },
       60_000,
     ).catch((error: unknown) => {
-      throw new Error(`${String(error)}: ${before.join(', ')} became ${now.join(', ')}`);
+      throw new Error(`${String(error)}: ${earlier.join(', ')} became ${now.join(', ')}`);
     });
   }
 }
