@@ -4,12 +4,14 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { DpuError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
+import type { ComputeDriver, Machines } from '../core/ports/compute-driver.ts';
 import type { HostConsole } from '../core/ports/host-console.ts';
 import type { Log } from '../core/ports/log.ts';
 import type { NodeStore } from '../core/ports/node-store.ts';
 import type { Random } from '../core/ports/random.ts';
 import type { InstanceId } from '../core/units.ts';
 import { createBmDriver } from '../drivers/bm/driver.ts';
+import type { VmDriverOptions } from '../drivers/vm/driver.ts';
 import { systemClock } from '../kit/clock.ts';
 import { type LoadedConfig, loadConfig } from '../kit/config.ts';
 import { readCredential, readSecretFile } from '../kit/credentials.ts';
@@ -23,7 +25,7 @@ import { type ApiAddress, createApi } from './api/create-api.ts';
 import { bmcPassword, checkPeers, openPeers } from './peers.ts';
 import { createBiosKeeper } from './service/bios.ts';
 import { clockProbe } from './service/clock-sync.ts';
-import { createConsoleHub } from './service/console-hub.ts';
+import { hostConsoles, machineConsoles } from './service/consoles.ts';
 import { createDaemon, type Daemon } from './service/daemon.ts';
 import { watchDisk } from './service/disk.ts';
 import { guestDefaults } from './service/guest.ts';
@@ -76,24 +78,32 @@ function missingSecrets(config: LoadedConfig): readonly string[] {
   });
 }
 
-/** The host's console, shared and logged, and the tokens that open it; null where the host has none. */
+async function vmDriver(options: VmDriverOptions): Promise<ComputeDriver> {
+  const { createVmDriver } = await import('../drivers/vm/driver.ts');
+  return createVmDriver(options);
+}
+
+/** The consoles of the host or its machines, shared and logged, and the tokens that open them; null where there are none. */
 function openConsoles(parts: {
   readonly source: HostConsole | null;
+  readonly machines: Machines | null;
   readonly store: Pick<NodeStore, 'liveInstances'>;
   readonly stateDir: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
 }) {
-  const { source, store, stateDir, clock, random, log } = parts;
+  const { source, machines, store, stateDir, clock, random, log } = parts;
   const directory = resolve(stateDir, 'console');
   const live = new Set<string>(store.liveInstances().map(({ id }) => id));
   eraseConsoleLogs(directory, (id) => live.has(id));
-  if (source === null) return null;
   const logOf = (id: InstanceId) => createConsoleLog(directory, id, log);
   let address: ApiAddress | undefined;
   const tokens = createOneTimeTokens<InstanceId>(clock, random, { livesMs: consoleTokenMs, capacity: 1000 });
-  const hub = createConsoleHub({ console: source, logOf, clock, log });
+  const hub = machines
+    ? machineConsoles({ machines, logOf, clock, log })
+    : source && hostConsoles({ console: source, logOf, clock, log });
+  if (hub === null) return null;
   return {
     hub,
     history: hub.history,
@@ -146,8 +156,18 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   });
   const networks = createSubnetService(store, config.catalogue.subnets);
   const bios = createBiosKeeper({ bios: peers.bios, store, policy: config.host.bios, clock, log });
-  const driver = createBmDriver({ snic, binder, storage, volumes, networks, power, bios, node: identity.uuid });
-  const consoles = openConsoles({ source: peers.console, store, stateDir: config.state_dir, clock, random, log });
+  const made = { snic, binder, storage, volumes, networks, node: identity.uuid };
+  const driver = peers.agent ? await vmDriver({ ...made, agent: peers.agent }) : createBmDriver({ ...made, power, bios });
+  const machines = driver.machines ?? null;
+  const consoles = openConsoles({
+    source: peers.console,
+    machines,
+    store,
+    stateDir: config.state_dir,
+    clock,
+    random,
+    log,
+  });
   const daemon = createDaemon({
     consoles,
     store,

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { DpuError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
+import type { HostAgent } from '../core/ports/host-agent.ts';
 import type { HostBios } from '../core/ports/host-bios.ts';
 import type { HostConsole } from '../core/ports/host-console.ts';
 import type { Log } from '../core/ports/log.ts';
@@ -27,6 +28,8 @@ export interface Peers {
   readonly storage: StorageTarget;
   readonly volumes: VolumeService;
   readonly power: PowerController;
+  /** Of a VM node. */
+  readonly agent: HostAgent | null;
   /** The host's BIOS settings; null: none that could be reached. */
   readonly bios: HostBios | null;
   /** null: none that could be reached. */
@@ -56,6 +59,11 @@ const groups = ['functions', 'network', 'storage', 'host'] as const;
 export function checkPeers(config: LoadedConfig): void {
   checkHost(config.host);
   checkNetwork(config.network);
+  if (config.node.type === 'VM' && config.host.kind !== 'sim') {
+    throw new DpuError('invalid', 'a VM node needs host.kind sim: there is no agent for another host yet', {
+      field: 'host.kind',
+    });
+  }
   for (const group of groups) {
     if (config.profile === 'sim' || config[group].kind !== 'sim') continue;
     throw new DpuError('invalid', `${group}.kind may not be sim with profile ${config.profile}`, {
@@ -103,7 +111,8 @@ async function openSim(context: PeerContext): Promise<SimWorld> {
     import('../drivers/sim/sqlite-world-store.ts'),
   ]);
   const store = sqliteWorldStore(config.sim.world_file ?? resolve(config.state_dir, 'world.db'));
-  const world = createSimWorld({ clock, random, store, options: config.sim });
+  const hypervisor = config.node.type === 'VM';
+  const world = createSimWorld({ clock, random, store, options: config.sim, hypervisor });
   world.onPeerRestart(context.restarted);
   context.onClose(() => world.close());
   return world;
@@ -167,18 +176,19 @@ async function openStorage(
   }
 }
 
-async function openHost(context: PeerContext): Promise<Pick<Peers, 'power' | 'bios' | 'console'>> {
+async function openHost(context: PeerContext): Promise<Pick<Peers, 'power' | 'bios' | 'agent' | 'console'>> {
   const { config, clock, log } = context;
   switch (config.host.kind) {
     case 'sim': {
-      const { power, bios, console } = await context.sim();
-      return { power, bios, console };
+      const { power, bios, agent, console } = await context.sim();
+      const common = { power, bios };
+      return config.node.type === 'VM' ? { ...common, agent, console: null } : { ...common, agent: null, console };
     }
     case 'bmc': {
       const { openBmcHost } = await import('../drivers/power/open.ts');
       const opened = openBmcHost({ host: config.host, password: bmcPassword(config), clock, log });
       context.onClose(() => opened.close());
-      return opened;
+      return { ...opened, agent: null };
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
-import type { BiosReport, HealthReport, HostPower } from '../../schemas/generated/rest.ts';
+import type { BiosReport, Diagnostics, HealthReport, HostPower } from '../../schemas/generated/rest.ts';
 import type { RpcMethods } from '../../schemas/generated/rpc.ts';
 
 /** Who asks, for the audit log: `amqp`, `rest:admin`. */
@@ -125,6 +125,8 @@ export interface ComputeService {
   getConsole(args: Args<'get_instance_console'>): Promise<RpcMethods['get_instance_console']['answer']>;
   /** The last of what the instance's serial console showed, at most so many bytes. @throws `unsupported`, `not_found`. */
   consoleLog(uuid: string, bytes: number): Promise<Buffer>;
+  /** What the instance's machine used. @throws `unsupported` (bare metal), `not_found`, `unavailable`. */
+  diagnostics(uuid: string): Promise<Diagnostics>;
   listFunctions(): FunctionView[];
   listBindings(): BindingView[];
   listAudit(limit: number): AuditView[];

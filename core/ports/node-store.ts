@@ -34,6 +34,12 @@ export interface AcceptRequest {
   readonly newInstance: Omit<InstanceRecord, 'generation' | 'todo' | 'state'> | null;
   /** build on a BM node: refuse while another instance has the host. */
   readonly claimsHost: boolean;
+  /** Build and resize on a VM node: refuse what does not fit beside the other instances, of what the host has (0: nobody knows). */
+  readonly share?: {
+    readonly vcpus: number;
+    readonly memoryMib: number;
+    readonly of: { readonly vcpus: number; readonly memoryMib: number };
+  } | null;
   readonly secrets: readonly SecretPart[];
 }
 
@@ -47,6 +53,14 @@ export type AcceptResult =
   /** Another operation of the instance has not ended. */
   | { readonly outcome: 'operation-runs'; readonly operation: OperationRecord }
   | { readonly outcome: 'host-claimed'; readonly instance: InstanceId }
+  /** The share that it wants is not free. */
+  | {
+      readonly outcome: 'exhausted';
+      readonly what: 'vcpus' | 'memoryMib';
+      readonly wanted: number;
+      readonly free: number;
+      readonly total: number;
+    }
   | { readonly outcome: 'no-instance' }
   /** The state table does not allow it. */
   | { readonly outcome: 'bad-state'; readonly state: InstanceState };

@@ -22,6 +22,7 @@ export interface RestBodies {
   health?: Health;
   readiness?: Readiness;
   health_report?: HealthReport;
+  diagnostics?: Diagnostics;
   power?: HostPower;
   membership?: Membership;
   membership_request?: MembershipRequest;
@@ -223,6 +224,45 @@ export interface HealthCheck {
   found: string;
   todo: string | null;
   since: string | null;
+}
+/**
+ * What an instance's machine used since it was started; of VM nodes.
+ */
+export interface Diagnostics {
+  state: 'running' | 'paused' | 'off' | 'suspended';
+  /**
+   * seconds
+   */
+  uptime_s: number;
+  vcpus: number;
+  /**
+   * milliseconds, of all its CPUs together
+   */
+  cpu_time_ms: number;
+  memory_mib: number;
+  disks: DiskDiagnostics[];
+  nics: NicDiagnostics[];
+}
+/**
+ * Counters of a disk.
+ */
+export interface DiskDiagnostics {
+  volume_id: string | null;
+  read_bytes: number;
+  read_requests: number;
+  written_bytes: number;
+  write_requests: number;
+}
+/**
+ * Counters of a NIC, as the instance sees it.
+ */
+export interface NicDiagnostics {
+  port_id: string | null;
+  mac: string | null;
+  received_bytes: number;
+  received_packets: number;
+  sent_bytes: number;
+  sent_packets: number;
 }
 /**
  * The host's power: how it is, whose it is, and who works on it now.

@@ -90,6 +90,10 @@ export async function getConsoleLog({ service, params, query }: RequestContext):
   return { status: 200, headers: { 'content-type': 'text/plain; charset=utf-8' }, text: log.toString('utf8') };
 }
 
+/** `GET /v1/instances/{uuid}/diagnostics`. */
+export const getDiagnostics = async (context: RequestContext): Promise<Reply> =>
+  ok(await context.service.diagnostics(instanceOf(context).uuid));
+
 /** `GET /v1/operations`. */
 export const listOperations = ({ service, query }: RequestContext): Reply =>
   ok(service.listOperations(args('list_operations', query)));

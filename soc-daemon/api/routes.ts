@@ -230,6 +230,10 @@ export const routes: readonly Route[] = [
     produces: 'text/plain',
     replies: { 200: { description: 'What it showed, as it came.' } },
   },
+  read(`${one}/diagnostics`, 'get_diagnostics', rest('diagnostics'), handlers.getDiagnostics, {
+    tag: 'instances',
+    summary: 'What its machine used since it was started.',
+  }),
   read('/v1/operations', 'list_operations', answerOf('list_operations'), handlers.listOperations, {
     tag: 'operations',
     summary: 'The operations, by pages.',

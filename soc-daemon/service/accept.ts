@@ -12,6 +12,7 @@ import { type GuestRequest, resolvePassword, resolveRebuild, resolveRescue } fro
 import type { CatalogueFlavor } from './flavors.ts';
 import { resolveFlavor } from './flavors.ts';
 import { driveDisk, type GuestDefaults, labelOf, sealUserdata } from './guest.ts';
+import { prepareMigrationRequest, resizeRequest, shareOf } from './machine-requests.ts';
 import { bootFunction } from './planner.ts';
 import { type RequestParts, resolveDisk, resolveDisks, resolveNic, resolveNics } from './requests.ts';
 
@@ -49,12 +50,13 @@ export interface AcceptParts extends RequestParts {
   readonly flavors: Readonly<Record<string, CatalogueFlavor>>;
   /** null until the BMC answered once. */
   readonly inventory: () => HostInventory | null;
-  readonly nodeType: 'BM' | 'VM';
   readonly guests: GuestDefaults;
 }
 
 /** What a method adds to the request that the store is given. */
-export type Resolved = Pick<AcceptRequest, 'newInstance' | 'claimsHost' | 'secrets'> & { readonly request: JsonObject };
+export type Resolved = Pick<AcceptRequest, 'newInstance' | 'claimsHost' | 'share' | 'secrets'> & {
+  readonly request: JsonObject;
+};
 
 const plain = (request: object, secrets: readonly SecretPart[] = []): Resolved => ({
   request: request as JsonObject,
@@ -101,6 +103,7 @@ export async function resolveBuild(
       guest: { userData, password, passwordUntilMs: null, drive: label, image },
     },
     claimsHost: parts.nodeType === 'BM',
+    share: shareOf(parts, flavor),
     secrets: [...secrets, ...told],
   };
 }
@@ -169,6 +172,12 @@ export async function resolveChange(
       return plain(resizeInput(store, instance, args as unknown as Args<'resize_volume'>));
     case 'create_snapshot':
       return plain(snapshotInput(store, instance, args as unknown as Args<'create_snapshot'>, requestKey));
+    case 'resize_vm': {
+      const { request, flavor } = resizeRequest(known(), args as unknown as Args<'resize_vm'>, parts.flavors);
+      return { ...plain(request), share: shareOf(parts, flavor) };
+    }
+    case 'prepare_migration':
+      return plain(prepareMigrationRequest(store, known()));
     case 'set_interface_qos':
       return plain(qosInput(store, instance, args as unknown as Args<'set_interface_qos'>));
     default:

@@ -11,10 +11,12 @@ import { asId, type InstanceId, type JsonObject, type OperationId, type PortId }
 import type { Operation } from '../../schemas/generated/operation.ts';
 import { type AcceptParts, kindOfMethod, type Resolved, resolveBuild, resolveChange } from './accept.ts';
 import type { BiosKeeper } from './bios.ts';
+import { diagnosticsOf } from './diagnostics.ts';
 import type { EventFeed } from './events.ts';
 import type { NodeMonitor } from './node-monitor.ts';
 import type { OneTimeTokens } from './one-time-tokens.ts';
 import { operationView } from './views.ts';
+import { patienceMs, within } from './within.ts';
 
 /** What the use cases work with. */
 export interface ComputeServiceParts extends Omit<AcceptParts, 'nodeType' | 'inventory'> {
@@ -77,7 +79,7 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     });
   }
 
-  function answer(result: AcceptResult): OperationRecord {
+  function answer(result: AcceptResult, kind: OperationKind): OperationRecord {
     switch (result.outcome) {
       case 'accepted':
         engine.submit(result.operation);
@@ -95,6 +97,14 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
         });
       case 'host-claimed':
         throw new DpuError('conflict', 'the node has an instance already', { details: { instance: result.instance } });
+      case 'exhausted': {
+        const { what, wanted, free, total } = result;
+        const name = what === 'vcpus' ? 'CPUs' : 'MiB of memory';
+        throw new DpuError('exhausted', `the node has ${free} of ${total} ${name} left, and ${wanted} are wanted`, {
+          field: kind === 'resize' ? 'new_flavor' : 'flavor',
+          details: { wanted, free, total },
+        });
+      }
       case 'no-instance':
         throw new DpuError('not_found', 'instance does not exist', { field: 'uuid' });
       case 'bad-state':
@@ -161,7 +171,7 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
         });
     const { request, ...rest } = resolved;
     const operation = { id, kind, planVersion, instance, request, requestedBy: caller.by, requestId };
-    const record = answer(await store.accept({ operation, key, fingerprint, ...rest }));
+    const record = answer(await store.accept({ operation, key, fingerprint, ...rest }), kind);
     if (kind === 'destroy') overtake(record);
     return operationView(store.getOperation(record.id) ?? record);
   }
@@ -188,7 +198,8 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     captureBios: (caller) => onBios('capture_bios', caller, () => parts.bios.capture()),
     restoreBios: (caller) => onBios('restore_bios', caller, () => parts.bios.putBack()),
     power() {
-      const instance = store.liveInstances().find((each) => each.claimed)?.id ?? null;
+      const owner = driver.nodeType === 'BM' ? store.liveInstances().find((each) => each.claimed) : undefined;
+      const instance = owner?.id ?? null;
       const running = store.unendedOperations().find((each) => each.instance === instance);
       return { state: monitor.power(), instance, operation: running?.id ?? null, owner: driver.powerOwner() };
     },
@@ -236,7 +247,7 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
       if (type !== 'serial' || !parts.consoles) {
         throw new DpuError('unsupported', `this ${driver.nodeType} node has no ${type} console`, { field: 'type' });
       }
-      if (!record.claimed) throw new DpuError('bad_state', 'the instance does not have the host');
+      if (!record.claimed) throw new DpuError('bad_state', 'the instance has no console now');
       const { token, expiresAtMs } = parts.consoles.tokens.issue(instance);
       const url = parts.consoles.url(token);
       return { type, url, token, expires_at: new Date(expiresAtMs).toISOString() };
@@ -247,6 +258,8 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
       if (!parts.consoles) throw new DpuError('unsupported', `this ${driver.nodeType} node has no serial console`);
       return await parts.consoles.history(instance, bytes);
     },
+    diagnostics: (uuid) =>
+      within(parts.clock, patienceMs.ask, (signal) => diagnosticsOf({ store, driver }, uuid, signal)),
     listFunctions() {
       const ours = store.functions().map(
         (each): FunctionView => ({

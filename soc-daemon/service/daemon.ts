@@ -9,10 +9,11 @@ import type { Log } from '../../core/ports/log.ts';
 import type { NodeIdentity, NodeStore } from '../../core/ports/node-store.ts';
 import type { PlatformAdapter } from '../../core/ports/platform-adapter.ts';
 import type { Random } from '../../core/ports/random.ts';
+import type { InstanceRecord } from '../../core/records.ts';
 import type { InstanceId } from '../../core/units.ts';
 import type { BiosKeeper } from './bios.ts';
 import { type ConsoleAccess, createComputeService } from './compute-service.ts';
-import type { ConsoleHub } from './console-hub.ts';
+import type { Consoles } from './consoles.ts';
 import { createEventFeed } from './events.ts';
 import type { CatalogueFlavor } from './flavors.ts';
 import { type GuestDefaults, guestDefaults } from './guest.ts';
@@ -53,7 +54,7 @@ export interface DaemonParts {
   /** Tells when a peer came back and may have forgotten what is ours; answers how to stop listening. */
   readonly onPeerRestart: (listener: () => void) => () => void;
   /** The host's console, shared and logged; null where it has none. */
-  readonly consoles: (ConsoleAccess & { readonly hub: ConsoleHub }) | null;
+  readonly consoles: (ConsoleAccess & { readonly hub: Consoles }) | null;
   /** Ways in from platforms, made with the use cases. */
   readonly adapters: (service: ComputeService) => readonly PlatformAdapter[];
   /** The store or the journal failed: nothing may go on. */
@@ -114,7 +115,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
   });
   const reconciler = createReconciler({
     store,
-    peers,
+    peers: { ...peers, machines: driver.machines ?? null },
     node: identity.uuid,
     unplugDeadlineMs: 30_000,
     driver,
@@ -147,11 +148,13 @@ export function createDaemon(parts: DaemonParts): Daemon {
   let timer: Timer | undefined;
   let stopped = false;
 
-  /** The console is the instance's that has the host; what it showed goes with the instance. */
+  /** The host's console is the instance's that has the host, and a machine's its own once it was made; what it showed goes with the instance. */
   function assignConsole(ended: readonly InstanceId[]): void {
     const hub = parts.consoles?.hub;
     if (!hub) return;
-    hub.assign(store.liveInstances().find((each) => each.claimed)?.id ?? null);
+    const isThere = driver.nodeType === 'BM' ? () => true : ({ state }: InstanceRecord) => state !== 'building';
+    const owners = store.liveInstances().filter((each) => each.claimed && isThere(each));
+    hub.assign(owners.map(({ id }) => id));
     for (const id of ended) {
       if (store.getInstance(id)?.state !== 'deleted') continue;
       hub.forget(id).catch((error: unknown) => log.warn('a console log cannot be erased', { instance: id, error }));

@@ -20,11 +20,12 @@ const shorthand = /^([1-9]\d{0,3})c([1-9]\d{0,5})g$/;
 
 /**
  * Reads a request's flavor: a name of the catalogue, `NcMg` (N CPUs, M GiB), or the sizes themselves.
- * @throws DpuError `not_found` (field `flavor`) for a name that is neither.
+ * @throws DpuError `not_found` (with its field) for a name that is neither.
  */
 export function resolveFlavor(
   wanted: BuildAndRunInstanceArgs['flavor'],
   catalogue: Readonly<Record<string, CatalogueFlavor>>,
+  field = 'flavor',
 ): ResolvedFlavor {
   if (typeof wanted !== 'string') {
     const { vcpus, memory_mib, root_gib } = wanted;
@@ -37,7 +38,7 @@ export function resolveFlavor(
   const [, cpus, gib] = shorthand.exec(wanted) ?? [];
   if (cpus === undefined || gib === undefined) {
     const what = `flavor ${quote(wanted)} is not in the catalogue (${choices(Object.keys(catalogue))}), and not of the form 4c8g`;
-    throw new DpuError('not_found', what, { field: 'flavor' });
+    throw new DpuError('not_found', what, { field });
   }
   return { name: wanted, vcpus: Number(cpus), memory_mib: Number(gib) * 1024, rootGib: null };
 }

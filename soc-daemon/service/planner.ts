@@ -8,6 +8,12 @@ import type { NodeStore } from '../../core/ports/node-store.ts';
 import type { GuestRecord, RecordChange } from '../../core/records.ts';
 import type { FunctionId, InstanceId, JsonObject } from '../../core/units.ts';
 import { journaled, passwordInput, rebuildInput, rescueInput, unrescueInput } from './guest-inputs.ts';
+import {
+  abortMigrationInput,
+  finishMigrationInput,
+  prepareMigrationInput,
+  resizeMachineInput,
+} from './machine-inputs.ts';
 import { passwordLivesMs } from './password-expiry.ts';
 
 type Rows = Pick<NodeStore, 'functions' | 'bindings' | 'getInstance' | 'getOperation'>;
@@ -46,6 +52,14 @@ export function createPlanner(rows: Rows, driver: ComputeDriver, clock?: Pick<Cl
       if (kind === 'rescue') return journaled(rescueInput(rows, operation));
       if (kind === 'unrescue') return journaled(unrescueInput(rows, operation));
       if (kind === 'reset_admin_password') return journaled(passwordInput(rows, operation));
+      if (kind === 'resize') return resizeMachineInput(operation, bootFunction(rows, instance));
+      if (kind === 'prepare_migration') {
+        return journaled(prepareMigrationInput(operation, doomed(rows, instance).functions));
+      }
+      if (kind === 'finish_migration') {
+        return journaled(finishMigrationInput(operation, doomed(rows, instance).functions));
+      }
+      if (kind === 'abort_migration') return journaled(abortMigrationInput(rows, operation, driver.nodeType));
       if (kind === 'start' || kind === 'stop' || kind === 'reboot') {
         if (kind !== 'stop' && driver.nodeType === 'BM') refuseWithoutBoot(rows, instance);
         const timeout = request.timeout;

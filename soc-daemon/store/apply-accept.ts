@@ -3,6 +3,7 @@ import type { OperationRecord } from '../../core/operation/journal.ts';
 import type { AcceptRequest, AcceptResult } from '../../core/ports/node-store.ts';
 import type { InstanceRecord } from '../../core/records.ts';
 import type { Sql } from '../../kit/sqlite.ts';
+import { exhausted } from './capacity.ts';
 import type { CommandTable, SealedSecret, Touched } from './commands.ts';
 import { readInstance, readLastDestroy, readOperation, toJson, unended } from './rows.ts';
 
@@ -23,6 +24,8 @@ export function applyAccept(sql: Sql, touched: Touched, command: AcceptCommand, 
     touched.operations.add(running.id);
   }
   if (kind === 'destroy') sql("UPDATE operations SET key = NULL WHERE key = ? AND kind = 'destroy'").run(request.key);
+  // an instance that moved away may be built here again, when it moves back
+  if (kind === 'finish_migration') sql('UPDATE operations SET key = NULL WHERE key = ?').run(`build:${instanceId}`);
   if (request.newInstance) insertInstance(sql, request.newInstance, request.claimsHost);
   else if (instance) {
     const during = stateDuring(kind, instance.state);
@@ -90,7 +93,8 @@ function refused(sql: Sql, request: Request, instance: InstanceRecord | null): A
   // A deleted instance whose build was pruned leaves its uuid free again.
   const state = kind === 'build' && instance?.state === 'deleted' ? null : (instance?.state ?? null);
   if (!mayBegin(kind, state)) return { outcome: 'bad-state', state: state ?? 'deleted' };
-  if (!request.claimsHost) return null;
+  const full = exhausted(sql, instanceId, request.share);
+  if (full || !request.claimsHost) return full;
   const holder = sql('SELECT id FROM instances WHERE claimed = 1 AND id <> ?').get(instanceId) as
     | { id: InstanceRecord['id'] }
     | undefined;

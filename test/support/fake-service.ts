@@ -278,6 +278,18 @@ export function createFakeService(): FakeService {
       return await Promise.resolve({ type, url: 'ws://node-1/console', token: 'once', expires_at: at });
     },
     consoleLog: async () => await Promise.resolve(Buffer.from('login: ')),
+    diagnostics: async (uuid) => {
+      find(instances, uuid, 'instance');
+      return await Promise.resolve({
+        state: 'running',
+        uptime_s: 60,
+        vcpus: 4,
+        cpu_time_ms: 6000,
+        memory_mib: 8192,
+        disks: [],
+        nics: [],
+      });
+    },
     listFunctions: () => {
       const view: FunctionView = {
         id: 'fn-1',

@@ -12,6 +12,7 @@ import type { Random } from '../../core/ports/random.ts';
 import type { BmDeadlines } from '../../drivers/bm/deadlines.ts';
 import { createBmDriver } from '../../drivers/bm/driver.ts';
 import type { SimConnection, SimWorld } from '../../drivers/sim/world.ts';
+import { createVmDriver } from '../../drivers/vm/driver.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { systemRandom } from '../../kit/random.ts';
 import { type BiosPolicy, createBiosKeeper } from '../../soc-daemon/service/bios.ts';
@@ -49,6 +50,8 @@ export interface SimNodeOptions {
   readonly maxConcurrent?: number;
   readonly reconcileIntervalMs?: number;
   readonly deadlines?: Partial<BmDeadlines>;
+  /** `VM`: the world must be a hypervisor's. Default: `BM`. */
+  readonly nodeType?: 'BM' | 'VM';
   readonly onFatal?: (error: unknown) => void;
   /** null: as with IPMI alone. */
   readonly bios?: HostBios | null;
@@ -85,7 +88,7 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
   });
   const store = options.wrapStore?.(opened) ?? opened;
   const connection = world.connect();
-  const { snic, network: binder, storage, volumes, power } = connection;
+  const { snic, network: binder, storage, volumes, power, agent } = connection;
   const bios = createBiosKeeper({
     bios: options.bios === undefined ? connection.bios : options.bios,
     store,
@@ -102,7 +105,7 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
     configured: { hostname: options.hostname ?? 'sim-node' },
   });
   const networks = createSubnetService(store, options.subnets ?? testSubnets);
-  const driver = createBmDriver({
+  const made = {
     snic,
     binder,
     storage,
@@ -112,7 +115,8 @@ export async function startSimNode(options: SimNodeOptions): Promise<SimNode> {
     bios,
     node: identity.uuid,
     ...(options.deadlines ? { deadlines: options.deadlines } : {}),
-  });
+  };
+  const driver = options.nodeType === 'VM' ? createVmDriver({ ...made, agent }) : createBmDriver({ ...made, power });
   const daemon = createDaemon({
     consoles: null,
     store,

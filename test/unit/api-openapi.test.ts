@@ -118,6 +118,7 @@ function exchanges(uuid: string, running: string, stuck: string): readonly Excha
     { method: 'POST', path: `${one}/console`, values: i, body: { type: 'serial' }, status: 200 },
     { method: 'POST', path: `${one}/console`, values: i, body: { type: 'vnc' }, status: 501 },
     { method: 'GET', path: `${one}/console/log`, values: i, status: 200 },
+    { method: 'GET', path: `${one}/diagnostics`, values: i, status: 200 },
     { method: 'GET', path: '/v1/operations', query: '?limit=2', status: 200 },
     { method: 'GET', path: '/v1/operations/{id}', values: { id: running }, status: 200 },
     { method: 'POST', path: '/v1/operations/{id}/cancel', values: { id: running }, status: 200 },
