@@ -157,7 +157,9 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   const networks = createSubnetService(store, config.catalogue.subnets);
   const bios = createBiosKeeper({ bios: peers.bios, store, policy: config.host.bios, clock, log });
   const made = { snic, binder, storage, volumes, networks, node: identity.uuid };
-  const driver = peers.agent ? await vmDriver({ ...made, agent: peers.agent }) : createBmDriver({ ...made, power, bios });
+  const driver = peers.agent
+    ? await vmDriver({ ...made, agent: peers.agent })
+    : createBmDriver({ ...made, power, bios });
   const machines = driver.machines ?? null;
   const consoles = openConsoles({
     source: peers.console,
