@@ -149,7 +149,14 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     const fingerprint = Object.fromEntries(
       Object.entries({ ...compared, method }).map(([name, value]) => [name, store.hmac(value)]),
     );
-    const isRepeat = before !== null && (kind !== 'destroy' || !isEnded(before.state));
+    const isAnew =
+      kind === 'destroy'
+        ? before !== null && isEnded(before.state)
+        : kind === 'build' &&
+          requestId !== null &&
+          before?.requestId !== requestId &&
+          store.getInstance(instance)?.state === 'deleted';
+    const isRepeat = before !== null && !isAnew;
     if (!isRepeat) await parts.admit(kind);
     if (kind === 'build' && !isRepeat) refuseNewInstance();
     const resolve = (): Promise<Resolved> =>

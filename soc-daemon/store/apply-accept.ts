@@ -23,7 +23,8 @@ export function applyAccept(sql: Sql, touched: Touched, command: AcceptCommand, 
     sql('UPDATE operations SET cancel_requested = 1 WHERE id = ?').run(running.id);
     touched.operations.add(running.id);
   }
-  if (kind === 'destroy') sql("UPDATE operations SET key = NULL WHERE key = ? AND kind = 'destroy'").run(request.key);
+  // the key goes to the newest: a destroy that failed before, the build of an instance that is gone
+  if (kind === 'destroy' || kind === 'build') sql('UPDATE operations SET key = NULL WHERE key = ?').run(request.key);
   // an instance that moved away may be built here again, when it moves back
   if (kind === 'finish_migration') sql('UPDATE operations SET key = NULL WHERE key = ?').run(`build:${instanceId}`);
   if (request.newInstance) insertInstance(sql, request.newInstance, request.claimsHost);
@@ -62,12 +63,33 @@ function repeated(sql: Sql, request: Request, instance: InstanceRecord | null): 
     return null;
   }
   if (request.key === null) return null;
-  const before = readOperation(sql, 'key = ?', request.key);
+  const known = readOperation(sql, 'key = ?', request.key);
+  const before = known && buildsAnew(request, known, instance) ? sameRequest(sql, request) : known;
   if (!before) return null;
   const fields = differences(sql, request, before);
   return fields.length === 0
     ? { outcome: 'same', operation: before }
     : { outcome: 'differs', operation: before, fields };
+}
+
+/**
+ * Whether a build is meant to make an instance that is gone once more, as a platform does that moves or shelves it: it says so by a `request_id` that
+ * the build before did not have. Without one, a late copy of the first request would make it again.
+ */
+function buildsAnew({ operation }: Request, before: OperationRecord, instance: InstanceRecord | null): boolean {
+  const { kind, requestId } = operation;
+  return kind === 'build' && instance?.state === 'deleted' && requestId !== null && requestId !== before.requestId;
+}
+
+/** The build that the same request began, whatever came after it. */
+function sameRequest(sql: Sql, { operation }: Request): OperationRecord | null {
+  const { instance, requestId } = operation;
+  return readOperation(
+    sql,
+    "instance = ? AND kind = 'build' AND request_id = ? ORDER BY seq DESC",
+    instance,
+    requestId,
+  );
 }
 
 /** Names of arguments that were added, removed or changed. */
