@@ -22,6 +22,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
 import { consolePath } from './api/console-socket.ts';
 import { type ApiAddress, createApi } from './api/create-api.ts';
+import { openPlatform, openstackConfig, openstackCredentials, openstackTransportUrl } from './openstack.ts';
 import { bmcPassword, checkPeers, openPeers } from './peers.ts';
 import { createBiosKeeper } from './service/bios.ts';
 import { clockProbe } from './service/clock-sync.ts';
@@ -44,6 +45,7 @@ const consoleSessionMs = 8 * 3_600_000;
 /** Settings that a schema can't check. @throws DpuError `invalid`. */
 function checkSettings(config: LoadedConfig): void {
   checkPeers(config);
+  openstackConfig(config);
   for (const [name, subnet] of Object.entries(config.catalogue.subnets)) {
     addressRange(name, subnet);
   }
@@ -51,7 +53,7 @@ function checkSettings(config: LoadedConfig): void {
 
 /** The broker's address with its password; null where the configuration has no broker. @throws DpuError. */
 function transportUrl(config: LoadedConfig): string | null {
-  if (!config.amqp) return null;
+  if (!config.amqp || config.platform.kind !== 'amqp') return null;
   const file = config.amqp.transport_url_file;
   const url = file === undefined ? readCredential('transport-url') : readSecretFile(file);
   if (url === null) {
@@ -67,7 +69,9 @@ function missingSecrets(config: LoadedConfig): readonly string[] {
   const { tcp } = config.rest;
   const files = [config.store.key_file, tcp?.token_file, tcp?.key_file].filter((file) => file !== undefined);
   const bmc = config.host.kind === 'bmc' ? [() => bmcPassword(config)] : [];
-  const checks = [() => transportUrl(config), ...bmc, ...files.map((file) => () => readSecretFile(file))];
+  const openstack = openstackConfig(config);
+  const platform = openstack ? [() => openstackTransportUrl(openstack), () => openstackCredentials(openstack)] : [];
+  const checks = [() => transportUrl(config), ...platform, ...bmc, ...files.map((file) => () => readSecretFile(file))];
   return checks.flatMap((check) => {
     try {
       check();
@@ -154,7 +158,18 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     lowMib: config.disk.low_mib,
     fullMib: config.disk.full_mib,
   });
-  const networks = createSubnetService(store, config.catalogue.subnets);
+  const nodeType = peers.agent ? 'VM' : 'BM';
+  const platform = await openPlatform({
+    config,
+    uuid: identity.uuid,
+    nodeType,
+    key,
+    clock,
+    random,
+    log,
+    onFatal: fatal,
+  });
+  const networks = platform?.networks ?? createSubnetService(store, config.catalogue.subnets);
   const bios = createBiosKeeper({ bios: peers.bios, store, policy: config.host.bios, clock, log });
   const made = { snic, binder, storage, volumes, networks, node: identity.uuid };
   const driver = peers.agent
@@ -199,21 +214,23 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     admit: disk.admit,
     onPeerRestart: (listener) => peers.onPeerRestart(listener),
     adapters: (service) =>
-      url === null || !config.amqp
-        ? []
-        : [
-            createAmqpAdapter({
-              service,
-              outbox: store,
-              config: config.amqp,
-              reportIntervalMs: config.reports.interval_s * 1000,
-              transportUrl: url,
-              hostname: identity.hostname,
-              clock,
-              random,
-              log,
-            }),
-          ],
+      platform
+        ? [platform.adapter(service)]
+        : url === null || !config.amqp
+          ? []
+          : [
+              createAmqpAdapter({
+                service,
+                outbox: store,
+                config: config.amqp,
+                reportIntervalMs: config.reports.interval_s * 1000,
+                transportUrl: url,
+                hostname: identity.hostname,
+                clock,
+                random,
+                log,
+              }),
+            ],
     onFatal: fatal,
   });
   const api = createApi({
@@ -239,6 +256,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     async stop() {
       unmeasure();
       await Promise.all([daemon.stop(), api.close(config.operations.drain_ms)]);
+      await platform?.close();
       await store.close();
       await peers.close();
     },

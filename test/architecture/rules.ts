@@ -48,6 +48,7 @@ export const ZONES: Readonly<Record<string, ZoneRule>> = {
 export const COMPOSITION_ROOTS: readonly string[] = [
   'soc-daemon/main.ts',
   'soc-daemon/peers.ts',
+  'soc-daemon/openstack.ts',
   'snic-controller/main.ts',
   'host-man/main.ts',
   'platform-adapter/dpf/main.ts',

@@ -26,9 +26,13 @@ export interface NovaReplay {
   failNext(name: string, rpcClass: string, kwargs?: JsonObject): void;
   /**
    * Answers this, whatever the recording has: for what our side asks beyond a stock one, or of what it said before. A call is named
-   * as above, an HTTP request by service, method and path (`placement GET /traits`).
+   * as above, an HTTP request by service, method and path, with or without the query (`placement GET /traits`).
    */
   answer(name: string, result: unknown): void;
+  /** As `answer`, by what was asked. */
+  answerEach(name: string, result: (message: Extract<Said, { kind: 'message' }>) => unknown): void;
+  /** Refuses the next HTTP request of this name (`placement PUT /traits/X`) with a status and a body. */
+  failHttp(name: string, status: number, body: Json): void;
 }
 
 /**
@@ -40,7 +44,8 @@ export function replayNova(recording: Recording): NovaReplay {
   const said: Said[] = [];
   const unanswered: string[] = [];
   const failures = new Map<string, RemoteError[]>();
-  const extra = new Map<string, unknown>();
+  const refusals = new Map<string, { readonly status: number; readonly body: Json }[]>();
+  const extra = new Map<string, (message?: Extract<Said, { kind: 'message' }>) => unknown>();
   const used = new Set<RecordedEvent>();
   const calls = recording.events.filter((each): each is Call => each.kind === 'call' || each.kind === 'cast');
   const https = recording.events.filter((each): each is Http => each.kind === 'http');
@@ -55,7 +60,8 @@ export function replayNova(recording: Recording): NovaReplay {
     const name = callName(message);
     const failure = failures.get(name)?.shift();
     if (failure !== undefined) throw failure;
-    if (extra.has(name)) return extra.get(name);
+    const own = extra.get(name);
+    if (own !== undefined) return own(message);
     const named = calls.filter((each) => each.kind === 'call' && callName(each.request) === name);
     const exact = named.filter((each) => argumentsOf(each.request.args) === argumentsOf(message.args));
     const found = take(exact.length > 0 ? exact : named);
@@ -111,7 +117,10 @@ export function replayNova(recording: Recording): NovaReplay {
     const rest = `${request.url.pathname}${request.url.search}`;
     said.push({ kind: 'http', service, method, path: rest, request: request.json ?? null });
     const asked = `${service} ${method} ${pathOf(rest)}`;
-    if (extra.has(asked)) return { status: 200, headers: {}, json: extra.get(asked) as Json };
+    const refusal = refusals.get(asked)?.shift();
+    if (refusal !== undefined) throw refusalError({ service, doing: request.doing, ...refusal, secrets: [] });
+    const own = extra.get(`${service} ${method} ${rest}`) ?? extra.get(asked);
+    if (own !== undefined) return { status: 200, headers: {}, json: own() as Json };
     const same = https.filter((each) => each.service === service && each.method === method);
     const exact = same.filter((each) => sortedQuery(each.path) === sortedQuery(rest));
     const found = take(exact.length > 0 ? exact : same.filter((each) => pathOf(each.path) === pathOf(rest)));
@@ -146,7 +155,9 @@ export function replayNova(recording: Recording): NovaReplay {
       const error = new RemoteError(rpcClass, 'nova.exception', rpcClass, kwargs);
       failures.set(name, [...(failures.get(name) ?? []), error]);
     },
-    answer: (name, result) => void extra.set(name, result),
+    answer: (name, result) => void extra.set(name, () => result),
+    answerEach: (name, result) => void extra.set(name, (message) => (message === undefined ? null : result(message))),
+    failHttp: (name, status, body) => void refusals.set(name, [...(refusals.get(name) ?? []), { status, body }]),
   };
 }
 
@@ -157,7 +168,7 @@ function keystoneOf(https: readonly Http[]): KeystoneSettings {
   return {
     authUrl: 'http://keystone.test/v3',
     region: null,
-    interface: 'internal',
+    interfaces: ['internal'],
     credentials: {
       kind: 'password',
       username: 'nova',

@@ -166,7 +166,8 @@ export function createKeystone(
         base: (options) => endpoint(type, options),
         async tokens(options, refused) {
           const { id } = await current(options, refused);
-          return { headers: { 'X-Auth-Token': id }, ours: id };
+          // Cinder lets go of a server's volume for a service only, and knows one by this header
+          return { headers: { 'X-Auth-Token': id, 'X-Service-Token': id }, ours: id };
         },
       }),
     withUserToken: (user) => ({

@@ -1,0 +1,131 @@
+import { describe, expect, it } from 'vitest';
+import { DpuError } from '../../core/errors.ts';
+import { createEngine, type Engine } from '../../core/operation/engine.ts';
+import type { OperationRecord } from '../../core/operation/journal.ts';
+import { createKeyedLock } from '../../core/operation/keyed-lock.ts';
+import type { Plan } from '../../core/operation/plan.ts';
+import type { Clock } from '../../core/ports/clock.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { asId, type InstanceId, type OperationId } from '../../core/units.ts';
+import { createMemoryJournal, type MemoryJournal } from '../support/memory-journal.ts';
+
+/** Time that never passes. */
+const stillClock: Clock = {
+  monotonicMs: () => 0,
+  wallMs: () => 0,
+  sleep: () => Promise.resolve(),
+  timer: () => ({ cancel: () => {} }),
+};
+
+const retry = { firstDelayMs: 1, factor: 2, maxDelayMs: 4 };
+const operationId = asId<OperationId>('00000000-0000-4000-8000-000000000001');
+
+function record(more: Partial<OperationRecord> = {}): OperationRecord {
+  return {
+    id: operationId,
+    kind: 'build',
+    planVersion: 1,
+    instance: asId<InstanceId>('00000000-0000-4000-8000-0000000000aa'),
+    state: 'queued',
+    request: {},
+    input: null,
+    stateBefore: 'building',
+    cancelRequested: false,
+    waitsFor: null,
+    steps: [],
+    result: null,
+    error: null,
+    requestedBy: 'test',
+    requestId: null,
+    createdAtMs: 0,
+    updatedAtMs: 0,
+    ...more,
+  };
+}
+
+function engineFor(journal: MemoryJournal, planOf: () => Plan): Engine {
+  return createEngine({
+    journal,
+    planner: { prepare: async () => ({}), plan: planOf, settle: () => [] },
+    clock: stillClock,
+    random: { unit: () => 0.5, uuid: () => 'unused' },
+    log: silentLog,
+    gate: createKeyedLock(),
+    maxConcurrent: 4,
+    load: (id) => journal.operations.get(id) ?? null,
+    supersede: async () => {},
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+}
+
+describe('engine', () => {
+  it('tells an undo why, in the same life and in the next, and nothing when it was cancelled', async () => {
+    const journal = createMemoryJournal();
+    journal.operations.set(operationId, record());
+    const told: (string | undefined)[] = [];
+    const planOf = (): Plan => ({
+      pivot: 'c',
+      steps: [
+        {
+          name: 'a',
+          after: [],
+          deadlineMs: 1000,
+          retry,
+          run: async ({ failure }) => {
+            told.push(failure()?.message ?? 'nothing');
+            return {};
+          },
+          undo: async ({ failure }) => {
+            told.push(failure()?.message);
+            return {};
+          },
+        },
+        {
+          name: 'b',
+          after: ['a'],
+          deadlineMs: 1000,
+          retry,
+          run: async () => {
+            throw new DpuError('hardware', 'it burns');
+          },
+          undo: async () => {
+            if (told.length === 1) {
+              told.push('first try');
+              throw new DpuError('hardware', 'the undo fails too');
+            }
+            return {};
+          },
+        },
+        { name: 'c', after: ['b'], deadlineMs: 1000, retry, run: async () => ({}) },
+      ],
+    });
+    const first = engineFor(journal, planOf);
+    first.submit(record());
+    await first.settled(operationId);
+    expect(journal.operations.get(operationId)?.state).toBe('stuck');
+    await first.retry(operationId);
+    await first.settled(operationId);
+    expect(told).toEqual(['nothing', 'first try', 'the undo fails too']);
+
+    told.length = 0;
+    const error = { code: 'hardware', message: 'it burnt before', step: 'b', retry: 'operator' } as const;
+    const step = { attempts: 1, output: null, error: null, startedAtMs: null, endedAtMs: null };
+    const steps = [
+      { ...step, name: 'a', phase: 'done' as const },
+      { ...step, name: 'b', phase: 'undone' as const },
+      { ...step, name: 'c', phase: 'pending' as const },
+    ];
+    for (const [life, want] of [
+      [record({ state: 'unwinding', input: {}, steps, error }), 'it burnt before'],
+      [record({ state: 'unwinding', input: {}, steps, cancelRequested: true }), undefined],
+    ] as const) {
+      journal.operations.set(operationId, life);
+      const next = engineFor(journal, planOf);
+      next.submit(life);
+      await next.settled(operationId);
+      expect(told.splice(0)).toEqual([want]);
+    }
+  });
+});
