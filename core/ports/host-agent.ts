@@ -79,6 +79,13 @@ export interface NicCounters {
   readonly sentPackets: number;
 }
 
+/** A password of one of the guest's users. */
+export interface GuestUserPassword {
+  readonly user: string;
+  /** crypt(5), as in shadow(5): the agent never sees the password itself. */
+  readonly hash: string;
+}
+
 /** How long the guest has for something, in milliseconds. */
 export interface GuestDeadline {
   readonly deadlineMs: number;
@@ -137,7 +144,7 @@ export interface HostAgent {
     signal?: AbortSignal,
   ): Promise<void>;
   /** Through the guest's own agent. @throws `not_found`, `bad_state` when it does not run, `unsupported` where the guest has no agent. */
-  setAdminPassword(instance: InstanceId, password: string, signal?: AbortSignal): Promise<void>;
+  setAdminPassword(instance: InstanceId, password: GuestUserPassword, signal?: AbortSignal): Promise<void>;
   /** @throws `not_found`. */
   diagnostics(instance: InstanceId, signal?: AbortSignal): Promise<DomainDiagnostics>;
   /** Its serial console, for as long as it is defined: it shows something while the machine runs. @throws `not_found`, `busy`. */

@@ -17,13 +17,13 @@ import {
   readSnapshotInput,
 } from '../devices/input.ts';
 import { qosPlan } from '../devices/qos.ts';
+import { readRebuildInput, readRescueInput, readUnrescueInput } from '../devices/rebuild-input.ts';
 import { resizeVolumePlan } from '../devices/resize-volume.ts';
 import { snapshotPlan } from '../devices/snapshot.ts';
 import { attachInterfacePlan, attachVolumePlan, detachInterfacePlan, detachVolumePlan } from './attach.ts';
 import { buildPlan } from './build.ts';
 import { type BmDeadlines, defaultDeadlines } from './deadlines.ts';
 import { destroyPlan } from './destroy.ts';
-import { readRebuildInput, readRescueInput, readUnrescueInput } from './guest-input.ts';
 import { rememberPower } from './known-power.ts';
 import type { BmParts } from './parts.ts';
 import { rebootPlan, resetPlan, startPlan, stopPlan } from './power-plans.ts';

@@ -1,17 +1,8 @@
-import type { DiskInput, DoomedFunction, InstanceInput, RebuildInput } from '../../core/operation/inputs.ts';
-import type { Plan, Step } from '../../core/operation/plan.ts';
-import { asId, type InstanceId, type VolumeId } from '../../core/units.ts';
-import { stepRetry } from '../devices/deadlines.ts';
-import {
-  attachStep,
-  connectStep,
-  diskDevice,
-  functionStep,
-  takeDownDisk,
-  volumeStep,
-  withBinding,
-} from '../devices/disk-steps.ts';
-import { type Device, deviceStep, plugStep, recordStep, releaseStep, unplugStep } from '../devices/function-steps.ts';
+import type { RebuildInput } from '../../core/operation/inputs.ts';
+import type { Plan } from '../../core/operation/plan.ts';
+import { forgetOld, names, showNew, takeAway, takeOld, unplugsOf } from '../devices/boot-disk-steps.ts';
+import { volumeStep, withBinding } from '../devices/disk-steps.ts';
+import { recordStep } from '../devices/function-steps.ts';
 import { driveSteps, eraseStep, renewStep } from '../devices/guest-steps.ts';
 import { offSteps } from './off-steps.ts';
 import type { BmParts } from './parts.ts';
@@ -55,62 +46,4 @@ export function rebuildPlan(parts: BmParts, input: RebuildInput): Plan {
     pivot: renewed.name,
     result: (output) => ({ functions: output(record.name), boot_device: output(bootDevice.name) }),
   };
-}
-
-/** A disk that goes with its volume, the host being off: the rescue's. */
-export function takeAway(
-  parts: BmParts,
-  instance: InstanceId,
-  doomed: DoomedFunction,
-  after: readonly string[],
-): readonly Step[] {
-  const device = deviceOf(doomed);
-  return [
-    unplugStep(parts, device, after, parts.deadlines.unplugMs),
-    ...takeDownDisk(parts, instance, device, { deleteVolume: doomed.madeForInstance }),
-  ];
-}
-
-/** Names of those after which the host sees nothing of what goes. */
-export function unplugsOf(steps: readonly Step[]): readonly string[] {
-  return names(steps).filter((name) => name.startsWith('disk:unplug:'));
-}
-
-/** The old boot disk leaves the card; its volume and the row that tells of it stay. */
-function takeOld(parts: BmParts, instance: InstanceId, old: DoomedFunction, after: readonly string[]): readonly Step[] {
-  const device = deviceOf(old);
-  const down = takeDownDisk(parts, instance, device, { deleteVolume: false }).slice(0, -1);
-  return [
-    unplugStep(parts, device, after, parts.deadlines.unplugMs),
-    ...down,
-    releaseStep(parts, device, names(down).slice(-1)),
-  ];
-}
-
-function showNew(parts: BmParts, to: InstanceInput, root: DiskInput, after: readonly string[]): readonly Step[] {
-  const made = functionStep(parts, to, root, after);
-  const connected = connectStep(parts, to, root, [made.name]);
-  const attached = attachStep(parts, to, root, [connected.name]);
-  return [made, connected, attached, plugStep(parts, diskDevice(root), [attached.name], parts.deadlines.plugMs)];
-}
-
-function forgetOld(parts: BmParts, old: DoomedFunction, after: readonly string[]): Step {
-  return {
-    name: deviceStep(deviceOf(old), 'delete'),
-    after,
-    deadlineMs: parts.deadlines.volumeMs,
-    retry: stepRetry,
-    async run({ signal }) {
-      if (old.madeForInstance) await parts.volumes.deleteVolume(asId<VolumeId>(old.key), signal);
-      return { changes: [{ type: 'binding-gone', functionId: old.functionId }] };
-    },
-  };
-}
-
-function deviceOf({ key, functionId }: DoomedFunction): Device {
-  return { kind: 'disk', key, functionId };
-}
-
-function names(steps: readonly Step[]): readonly string[] {
-  return steps.map((each) => each.name);
 }

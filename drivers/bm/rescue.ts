@@ -1,13 +1,13 @@
 import { DpuError } from '../../core/errors.ts';
 import type { RescueInput, UnrescueInput } from '../../core/operation/inputs.ts';
 import type { Plan, Step } from '../../core/operation/plan.ts';
+import { takeAway, unplugsOf } from '../devices/boot-disk-steps.ts';
 import { diskDevice, makeDisk } from '../devices/disk-steps.ts';
 import { plugStep, recordStep } from '../devices/function-steps.ts';
 import { driveSteps, eraseStep, renewStep } from '../devices/guest-steps.ts';
 import { offSteps } from './off-steps.ts';
 import type { BmParts } from './parts.ts';
 import { bootDeviceStep, chooseBoot, hostOnStep } from './power-steps.ts';
-import { takeAway, unplugsOf } from './rebuild.ts';
 
 /**
  * The plan of `rescue`: the disk of the rescue image is made while the instance runs; then the host goes off, is shown that disk too, and starts from

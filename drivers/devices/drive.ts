@@ -65,7 +65,11 @@ export function driveStep(
   };
 }
 
-async function passwordOf({ password }: TellInput, secret: StepContext['secret']): Promise<GuestPassword | null> {
+/** The password that it is told; null: none. @throws DpuError `not_found` when the secret was erased, `internal`. */
+export async function passwordOf(
+  { password }: Pick<TellInput, 'password'>,
+  secret: StepContext['secret'],
+): Promise<GuestPassword | null> {
   if (password === null) return null;
   try {
     return parsePassword(await secret(password));

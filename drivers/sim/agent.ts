@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { difference } from '../../core/difference.ts';
 import { DpuError } from '../../core/errors.ts';
 import type { DomainDevice, DomainSpec, HostAgent } from '../../core/ports/host-agent.ts';
@@ -162,7 +161,7 @@ export function simAgent(context: SimContext, call: Caller): HostAgent {
         if (faults.peek({ port: 'agent', method: 'setAdminPassword', key: instance }, 'no-guest-agent')) {
           throw new DpuError('unsupported', `guest of ${instance} has no agent`);
         }
-        put(row, { adminPassword: createHash('sha256').update(password).digest('hex') });
+        put(row, { adminPassword: password });
       }),
     diagnostics: (instance, signal) =>
       reads('diagnostics', instance, signal, () => diagnosticsOf(ownMachine(context, instance), clock.wallMs())),

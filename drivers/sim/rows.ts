@@ -1,6 +1,6 @@
 /** What the simulated hardware remembers. Every row is plain JSON and is replaced as a whole. */
 
-import type { Domain } from '../../core/ports/host-agent.ts';
+import type { Domain, GuestUserPassword } from '../../core/ports/host-agent.ts';
 import type { QosSpec } from '../../core/ports/network-binder.ts';
 import type { OwnershipMark } from '../../core/ports/ownership.ts';
 import type { BootTarget } from '../../core/ports/power-controller.ts';
@@ -83,8 +83,8 @@ export interface MachineRow extends Domain {
   readonly boots: number;
   /** Wall time; null while off. */
   readonly startedAtMs: number | null;
-  /** SHA-256 of the last one that was set. */
-  readonly adminPassword: string | null;
+  /** The last one that was set. */
+  readonly adminPassword: GuestUserPassword | null;
 }
 
 /** What a peer forgot when it was restarted: making exactly this again is allowed while the host runs. */

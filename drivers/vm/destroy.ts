@@ -26,7 +26,10 @@ export function destroyPlan(parts: VmParts, input: DestroyInput): Plan {
     .map((each) => unplugStep(parts, each.device, others, unplugMs));
   const rest = doomed.flatMap((each) =>
     each.kind === 'volume'
-      ? takeDownDisk(parts, input.instance, each.device, { deleteVolume: each.madeForInstance })
+      ? takeDownDisk(parts, input.instance, each.device, {
+          deleteVolume: each.madeForInstance,
+          ...(input.wipe === undefined ? {} : { wipe: input.wipe }),
+        })
       : takeDownNic(parts, input.instance, each.device),
   );
   const before = [off, forget, ...bootUnplugs, ...unplugs, ...rest];

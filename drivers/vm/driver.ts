@@ -4,6 +4,7 @@ import type { Plan } from '../../core/operation/plan.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { PowerState } from '../../core/ports/power-controller.ts';
 import type { JsonObject } from '../../core/units.ts';
+import { readPasswordInput } from '../devices/guest-input.ts';
 import {
   readAttachInterfaceInput,
   readAttachVolumeInput,
@@ -24,6 +25,7 @@ import {
 } from '../devices/machine-input.ts';
 import { finishMigrationPlan } from '../devices/migration.ts';
 import { qosPlan } from '../devices/qos.ts';
+import { readRebuildInput, readRescueInput, readUnrescueInput } from '../devices/rebuild-input.ts';
 import { resizeVolumePlan } from '../devices/resize-volume.ts';
 import { snapshotPlan } from '../devices/snapshot.ts';
 import { attachInterfacePlan, attachVolumePlan, detachInterfacePlan, detachVolumePlan } from './attach.ts';
@@ -33,7 +35,10 @@ import { destroyPlan } from './destroy.ts';
 import { machinesOf } from './machines.ts';
 import { abortMigrationPlan, prepareMigrationPlan } from './migration.ts';
 import type { VmParts } from './parts.ts';
+import { passwordPlan } from './password.ts';
 import { pausePlan, rebootPlan, resumePlan, startPlan, stopPlan, suspendPlan, unpausePlan } from './power-plans.ts';
+import { rebuildPlan } from './rebuild.ts';
+import { rescuePlan, unrescuePlan } from './rescue.ts';
 import { resizePlan } from './resize.ts';
 
 /** What the driver of virtual machines is made of. */
@@ -55,6 +60,10 @@ const plans: Partial<Record<OperationKind, Readonly<Record<number, PlanMaker>>>>
   unpause: { 1: (parts, input) => unpausePlan(parts, readInstanceId(input)) },
   suspend: { 1: (parts, input) => suspendPlan(parts, readInstanceId(input)) },
   resume: { 1: (parts, input) => resumePlan(parts, readInstanceId(input)) },
+  rebuild: { 1: (parts, input) => rebuildPlan(parts, readRebuildInput(input)) },
+  rescue: { 1: (parts, input) => rescuePlan(parts, readRescueInput(input)) },
+  unrescue: { 1: (parts, input) => unrescuePlan(parts, readUnrescueInput(input)) },
+  reset_admin_password: { 1: (parts, input) => passwordPlan(parts, readPasswordInput(input)) },
   resize: { 1: (parts, input) => resizePlan(parts, readResizeMachineInput(input)) },
   attach_interface: { 1: (parts, input) => attachInterfacePlan(parts, readAttachInterfaceInput(input)) },
   detach_interface: { 1: (parts, input) => detachInterfacePlan(parts, readDetachInput(input)) },

@@ -188,6 +188,52 @@ describe('a node of virtual machines', () => {
     expect(world.state.functions.rows()).toHaveLength(2);
   });
 
+  it('is made anew from an image, and keeps its ports and data disks', async () => {
+    await build(uuid);
+    await does('attach_volume', { uuid, volume: { volume_id: data } });
+    const before = machine()?.bootedFrom;
+    const ports = view().interfaces;
+    world.faults.order({ port: 'volume', method: 'ensureVolumeFromImage', kind: 'fail-once', code: 'hardware' });
+    expect(await ended('rebuild_instance', { uuid })).toMatchObject({ state: 'failed' });
+    expect(machine()).toMatchObject({ state: 'running', bootedFrom: before });
+    await does('rebuild_instance', { uuid });
+    expect(machine()?.state).toBe('running');
+    expect(machine()?.bootedFrom).not.toBe(before);
+    expect(machine()?.devices).toHaveLength(3);
+    expect(view().interfaces.map((each) => each.mac)).toEqual(ports.map((each) => each.mac));
+    expect(world.state.volumes.rows().filter((each) => each.madeFor)).toHaveLength(1);
+  });
+
+  it.each(['active', 'stopped'] as const)('is rescued from %s and back; what fails is undone', async (state) => {
+    await build(uuid);
+    if (state === 'stopped') await does('stop_instance', { uuid, timeout: 1 });
+    const own = world.state.functions.rows().find((each) => each.mark?.role === 'boot')?.id;
+    world.faults.order({ port: 'agent', method: 'startDomain', kind: 'fail-once', code: 'hardware' });
+    expect(await ended('rescue_instance', { uuid })).toMatchObject({ state: 'failed' });
+    expect(view()).toMatchObject({ state });
+    expect(machine()).toMatchObject({ state: state === 'active' ? 'running' : 'off' });
+    if (state === 'active') expect(machine()?.bootedFrom).toBe(own);
+    expect(world.state.functions.size).toBe(2);
+    await does('rescue_instance', { uuid });
+    expect(view()).toMatchObject({ state: 'rescued' });
+    expect(machine()?.bootedFrom).not.toBe(own);
+    expect(machine()?.devices.map((each) => each.functionId)).toContain(own);
+    await does('unrescue_instance', { uuid });
+    expect(machine()).toMatchObject({ state: 'running', bootedFrom: own });
+    expect(machine()?.devices).toHaveLength(2);
+  });
+
+  it('sets a password at once where the guest has an agent, else at the next start', async () => {
+    await build(uuid);
+    const { result } = await does('reset_instance_admin_password', { uuid, new_password: 'first' });
+    expect(result).toMatchObject({ takes_effect: 'now' });
+    expect(machine()?.adminPassword).toMatchObject({ user: 'root', hash: expect.stringMatching(/^\$6\$/) });
+    world.faults.order({ port: 'agent', method: 'setAdminPassword', kind: 'no-guest-agent' });
+    const later = await does('reset_instance_admin_password', { uuid, new_password: 'second' });
+    expect(later.result).toMatchObject({ takes_effect: 'next_start' });
+    expect(JSON.stringify(world.state.machines.rows())).not.toContain('first');
+  });
+
   it('grows and snapshots a volume, and limits a port', async () => {
     await build(uuid);
     const { volumes, interfaces } = view();

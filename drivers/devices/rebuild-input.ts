@@ -2,9 +2,9 @@
 
 import type { RebuildInput, RescueInput, UnrescueInput } from '../../core/operation/inputs.ts';
 import { asId, type FunctionId, type InstanceId, type JsonObject } from '../../core/units.ts';
-import { readTellChange } from '../devices/guest-input.ts';
-import { readDisk, readDoomed, readInstance } from '../devices/input.ts';
-import { type Fields, fieldsOf } from '../devices/json-fields.ts';
+import { readTellChange } from './guest-input.ts';
+import { readDisk, readDoomed, readInstance } from './input.ts';
+import { type Fields, fieldsOf } from './json-fields.ts';
 
 /** Input of `rebuild`. */
 export function readRebuildInput(input: JsonObject): RebuildInput {
