@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { exec } from '../../kit/exec.ts';
 import { programEnvironment, StackError } from './programs.ts';
 import { ovnEnvironment } from './services.ts';
 import type { Stack } from './stack.ts';
@@ -66,17 +67,14 @@ export async function startChassis({ stack, hostname, representors = [] }: Chass
   const sbctl = (...args: readonly string[]): Promise<string> =>
     call('ovn-sbctl', `--db=unix:${layout.sockets}/sb.sock`, '--timeout=30', ...args);
 
-  const hadNetns = programs.isRunning(nameOf('netns'));
   const netnsPid = programs.start({ name: nameOf('netns'), argv: ['unshare', '--net', 'sleep', 'infinity'] });
   const inside = (...argv: readonly string[]): [string, ...string[]] => [
     'nsenter',
     `--net=/proc/${netnsPid}/ns/net`,
     ...argv,
   ];
-  if (!hadNetns) {
-    await programs.ready(nameOf('netns'), async () => await isApart(netnsPid), 20_000);
-    await makeDevices(inside('ip', '-batch', '-'), representors);
-  }
+  await programs.ready(nameOf('netns'), async () => await isApart(netnsPid), 20_000);
+  await makeDevices(inside('ip'), representors);
 
   const specs = {
     ovsdb: ['ovsdb-server', join(home, 'conf.db'), `--remote=punix:${socket}`, `--unixctl=${runDir}/ovsdb.ctl`],
@@ -150,15 +148,21 @@ async function isApart(pid: number): Promise<boolean> {
   return (await readlink(`/proc/${pid}/ns/net`)) !== (await readlink('/proc/self/ns/net'));
 }
 
+/** Makes the taps that are not there. `ip` is the program with what leads into the namespace before it. */
 async function makeDevices(ip: readonly [string, ...string[]], taps: readonly string[]): Promise<void> {
-  const lines = ['link set lo up', ...taps.flatMap((name) => [`tuntap add ${name} mode tap`, `link set ${name} up`])];
   const [program, ...args] = ip;
-  await new Promise<void>((resolve, reject) => {
-    const child = execFile(program, args, { env: programEnvironment(), timeout: 60_000 }, (error, _out, said) =>
-      error ? reject(new StackError(`representors can't be made: ${said.slice(0, 500)}`)) : resolve(),
-    );
-    child.stdin?.end(`${lines.join('\n')}\n`);
+  const links = JSON.parse(await tool({}, program, ...args, '-j', 'link', 'show')) as readonly { ifname: string }[];
+  const missing = taps.filter((name) => !links.some(({ ifname }) => ifname === name));
+  const lines = [
+    'link set lo up',
+    ...missing.flatMap((name) => [`tuntap add ${name} mode tap`, `link set ${name} up`]),
+  ];
+  const { code, stderr } = await exec(program, [...args, '-batch', '-'], {
+    timeoutMs: 60_000,
+    input: `${lines.join('\n')}\n`,
+    env: programEnvironment(),
   });
+  if (code !== 0) throw new StackError(`representors can't be made: ${stderr.slice(0, 500)}`);
 }
 
 async function tool(

@@ -225,9 +225,9 @@ function cinderText(layout: StackLayout, transportUrl: string): string {
       default_volume_type: 'fake',
       volume_clear: 'none',
     },
-    // Attachments are real, and connection_info is {"driver_volume_type": "iscsi", "data": {}}.
+    // Volumes have their bytes; the connection to them is described and leads nowhere.
     fake: {
-      volume_driver: 'cinder.tests.fake_driver.FakeLoggingVolumeDriver',
+      volume_driver: 'file_driver.FileVolumeDriver',
       volume_backend_name: 'fake',
       volume_clear: 'none',
       target_helper: 'fake',

@@ -59,9 +59,10 @@ export function serviceSpec(layout: StackLayout, name: StackService): ProgramSpe
       return plain('neutron', 'ml2');
     case 'glance-api':
       return plain('glance');
+    case 'cinder-volume':
+      return { ...plain('cinder'), env: { PYTHONPATH: join(import.meta.dirname, 'cinder') } };
     case 'cinder-api':
     case 'cinder-scheduler':
-    case 'cinder-volume':
       return plain('cinder');
     case 'nova-novncproxy': {
       const spec = plain('nova');

@@ -7,7 +7,7 @@ import { type Node, openNode } from '../../../tools/openstack/node.ts';
 import { programEnvironment } from '../../../tools/openstack/programs.ts';
 import { type Session, signIn } from '../../../tools/openstack/rest.ts';
 import { openStack, type Stack } from '../../../tools/openstack/stack.ts';
-import { NODES, type NodeName, nodeOptions, type Peer } from './nodes.ts';
+import { NODES, type NodeName, nodeOptions, PEER, type Peer } from './nodes.ts';
 
 /** The control plane as tests see it. */
 export interface Cloud {
@@ -30,10 +30,9 @@ export interface Cloud {
 /** The control plane that the run brought up. */
 export async function openCloud(): Promise<Cloud> {
   const stack = await openStack(inject('stackDir'));
-  const peer = inject('peer');
   const admin = await signIn(stack.admin);
   const nodes: Partial<Record<NodeName, Node>> = {};
-  if (peer === 'ours') {
+  if (PEER === 'ours') {
     for (const name of Object.keys(NODES) as NodeName[]) nodes[name] = await openNode(nodeOptions(stack, NODES[name]));
   }
   const { images } = await admin.call<{ images: readonly { id: string }[] }>('image', 'GET', '/v2/images?name=tiny');
@@ -54,7 +53,7 @@ export async function openCloud(): Promise<Cloud> {
   };
   return {
     stack,
-    peer,
+    peer: PEER,
     admin,
     nodes,
     node(name) {
@@ -62,7 +61,7 @@ export async function openCloud(): Promise<Cloud> {
       if (node === undefined) throw new Error('this needs nodes of ours');
       return node;
     },
-    flavorFor: (name) => idOf(flavors, NAMES.flavors[name === 'bm' && peer === 'ours' ? 'metal' : 'tiny']),
+    flavorFor: (name) => idOf(flavors, NAMES.flavors[name === 'bm' && PEER === 'ours' ? 'metal' : 'tiny']),
     image: images[0]?.id ?? '',
     network: (name) => idOf(networks, name),
     async client<Answer>(...words: readonly string[]): Promise<Answer> {

@@ -7,17 +7,17 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { startChassis } from '../../../tools/openstack/chassis.ts';
 import { startNode, untilNodesUp } from '../../../tools/openstack/node.ts';
 import { type Stack, stackDown, stackUp } from '../../../tools/openstack/stack.ts';
 import { startStockCompute } from '../../../tools/openstack/stock-compute.ts';
 import { ROOT } from '../../architecture/project-files.ts';
-import { NODES, nodeOptions, type Peer } from './nodes.ts';
+import { NODES, nodeOptions, PEER } from './nodes.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** The control plane's directory. */
     stackDir: string;
-    peer: Peer;
   }
 }
 
@@ -26,7 +26,6 @@ const LOGS = join(ROOT, '.cache/openstack-test-logs');
 /** Vitest's global set-up; answers the teardown. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const kept = process.env.DPU_COMPUTE_STACK;
-  const peer: Peer = process.env.DPU_COMPUTE_PEER === 'stock' ? 'stock' : 'ours';
   if (kept !== undefined) delete process.env.DPU_COMPUTE_RUN; // what is kept is not the run's
   const dir = kept ?? (await mkdtemp(join(tmpdir(), 'ost-')));
   const teardown = async (): Promise<void> => {
@@ -41,14 +40,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const ceph = process.env.WITH_CEPH === '1';
     const stack = await stackUp({ dir, ceph, cache: join(ROOT, '.cache/openstack'), say });
     const begun = performance.now();
-    await startPeers(stack, peer);
+    await startPeers(stack);
     await untilNodesUp(
       stack,
       Object.values(NODES).map(({ hostname }) => hostname),
     );
     say(`nodes up after ${((performance.now() - begun) / 1000).toFixed(1)} s; logs: ${kept ? join(dir, 'log') : LOGS}`);
     project.provide('stackDir', dir);
-    project.provide('peer', peer);
     process.env.DPU_COMPUTE_OPENSTACK = stack.openrc;
   } catch (error) {
     await teardown();
@@ -57,11 +55,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return teardown;
 }
 
-async function startPeers(stack: Stack, peer: Peer): Promise<void> {
+async function startPeers(stack: Stack): Promise<void> {
   for (const node of Object.values(NODES)) {
-    if (peer === 'ours') await startNode(nodeOptions(stack, node));
+    if (PEER === 'ours') await startNode(nodeOptions(stack, node));
     else {
-      const { startChassis } = await import('../../../tools/openstack/chassis.ts');
       await startChassis({ stack, hostname: node.hostname });
       startStockCompute(stack, node.hostname);
     }
