@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Broker, isRunning, startBroker, stopBroker, wipeBroker } from '../../tools/rabbitmq.ts';
 
+/** How long a broker may take to start: ten seconds of work, on a machine that has ten times too much to do. */
+const READY_MS = 180_000;
+
 /** A RabbitMQ for one test file. */
 export type TestRabbit = {
   readonly url: string;
@@ -27,7 +30,7 @@ export type TestRabbit = {
  */
 export async function startRabbit(options: { readonly dir?: string } = {}): Promise<TestRabbit> {
   const dir = options.dir ?? (await mkdtemp(path.join(tmpdir(), 'rabbit-')));
-  let broker: Broker = await startBroker({ dir });
+  let broker: Broker = await startBroker({ dir, readyMs: READY_MS });
   const killAtExit = () => {
     try {
       process.kill(broker.pid, 'SIGKILL');
@@ -51,7 +54,7 @@ export async function startRabbit(options: { readonly dir?: string } = {}): Prom
     async restart(how = {}) {
       await stopBroker(broker, { hard: how.wipe ?? false });
       if (how.wipe) await wipeBroker(broker);
-      broker = await startBroker({ dir });
+      broker = await startBroker({ dir, readyMs: READY_MS });
     },
     async stop() {
       await stopBroker(broker, { hard: true });

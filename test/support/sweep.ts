@@ -22,8 +22,8 @@ export interface CellRun {
 }
 
 /** How long a step may take to begin, and a guest to boot. */
-const STEP_MS = 60_000;
-const GUEST_MS = 120_000;
+const STEP_MS = 120_000;
+const GUEST_MS = 300_000;
 /** Steps of a build in which a death may cost the start of the host: its guest is waited for. */
 const startsHost: ReadonlySet<string> = new Set(['disk:plug boot', 'host:boot-device', 'host:on', 'instance:record']);
 

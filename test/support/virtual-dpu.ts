@@ -131,7 +131,8 @@ export async function addGuest(
   };
 }
 
-function socNamespace(dpu: VirtualDpu): TestNamespace {
+/** The namespace of a virtual DPU's SoC, which goes with it. */
+export function socNamespace(dpu: VirtualDpu): TestNamespace {
   const name = dpu.network.netns;
   const exec = async (program: string, ...args: string[]): Promise<string> =>
     (await run('ip', ['netns', 'exec', name, program, ...args], { timeout: 30_000 })).stdout;

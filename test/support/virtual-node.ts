@@ -28,7 +28,7 @@ import { canHaveVirtualDpus } from './virtual-dpu.ts';
 import { until } from './wait.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 const OPERATION_MS = 240_000;
 const CALL_MS = 30_000;
 
@@ -98,8 +98,14 @@ const silent: Screen = {
   paint: (_style, text) => text,
 };
 
+/** What differs from one node of a test to the next. */
+export interface VirtualNodeOptions {
+  /** Addresses that it gives to its instances, where another node has the rest of the subnet. */
+  readonly pool?: { readonly first: string; readonly last: string };
+}
+
 /** Brings a node up in a temporary directory; empty and ready when it resolves. What was begun is ended where that fails. */
-export async function startVirtualNode(): Promise<VirtualNode> {
+export async function startVirtualNode(options: VirtualNodeOptions = {}): Promise<VirtualNode> {
   const layout = layoutOf(await mkdtemp(join(tmpdir(), 'vnode-')));
   const parts = { rabbit: undefined as TestRabbit | undefined, daemon: undefined as ChildProcess | undefined };
   let hardware: Hardware | undefined;
@@ -265,7 +271,7 @@ export async function startVirtualNode(): Promise<VirtualNode> {
     else throw rabbit.reason;
     if (virtual.status === 'rejected') throw virtual.reason;
     hardware = virtual.value;
-    await writeConfig(layout, hardware, parts.rabbit.url);
+    await writeConfig(layout, hardware, parts.rabbit.url, options);
     await repair();
     await ready();
     // looks often: a test has less time than a platform
@@ -332,7 +338,12 @@ export async function startVirtualNode(): Promise<VirtualNode> {
   };
 }
 
-async function writeConfig(layout: Layout, { config, dpu }: Hardware, transportUrl: string): Promise<void> {
+async function writeConfig(
+  layout: Layout,
+  { config, dpu }: Hardware,
+  transportUrl: string,
+  { pool }: VirtualNodeOptions,
+): Promise<void> {
   await writePrivately(layout.transportUrl, `${transportUrl}\n`);
   const volumes = Object.fromEntries(Object.entries(VOLUMES).map(([name, bytes]) => [name, { size_bytes: bytes }]));
   const { cpus, memoryMib } = dpu.host;
@@ -346,7 +357,7 @@ async function writeConfig(layout: Layout, { config, dpu }: Hardware, transportU
       reconcile: { interval_s: 5 },
       catalogue: {
         flavors: { [NODE.flavor]: { vcpus: cpus, memory_mib: Math.min(256, memoryMib) } },
-        subnets: { [NODE.subnet]: { cidr: '10.0.0.0/24' } },
+        subnets: { [NODE.subnet]: { cidr: '10.0.0.0/24', ...(pool === undefined ? {} : { pool }) } },
       },
       ...config,
       storage: { ...config.storage, volumes },
