@@ -31,6 +31,7 @@ import { createDaemon, type Daemon } from './service/daemon.ts';
 import { watchDisk } from './service/disk.ts';
 import { guestDefaults } from './service/guest.ts';
 import { settleIdentity } from './service/identity.ts';
+import { checkNames, forgetImportedIdentity, readImportedIdentity } from './service/identity-file.ts';
 import { measure, timeCommits } from './service/measure.ts';
 import { createOneTimeTokens } from './service/one-time-tokens.ts';
 import { addressRange, createSubnetService } from './service/subnets.ts';
@@ -151,7 +152,9 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   });
   const peers = await openPeers({ config, clock, random, log });
   const { snic, storage, volumes, power } = peers;
-  const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node });
+  const imported = readImportedIdentity(config.state_dir);
+  checkNames(config, imported);
+  const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node, imported });
   const binder = await peers.openNetwork(identity.uuid, store);
   const disk = watchDisk({
     directory: config.state_dir,
@@ -171,6 +174,8 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   });
   const networks = platform?.networks ?? createSubnetService(store, config.catalogue.subnets);
   const bios = createBiosKeeper({ bios: peers.bios, store, policy: config.host.bios, clock, log });
+  if (imported?.bios_baseline) await bios.adopt(imported.bios_baseline);
+  if (imported) forgetImportedIdentity(config.state_dir);
   const made = { snic, binder, storage, volumes, networks, node: identity.uuid };
   const driver = peers.agent
     ? await vmDriver({ ...made, agent: peers.agent })
@@ -209,6 +214,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
       maxOperations: config.retention.max_operations,
     },
     bios,
+    initiator: { hostNqn: config.storage.host_nqn ?? null, initiatorIqn: config.storage.initiator_iqn },
     probes: [disk.look, ...(config.clock.check === 'off' ? [] : [clockProbe(clock)])],
     restrictedHost: config.functions.restricted_host,
     admit: disk.admit,

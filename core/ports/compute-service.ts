@@ -1,7 +1,15 @@
 import type { Instance } from '../../schemas/generated/instance.ts';
 import type { NodeStatus } from '../../schemas/generated/node-status.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
-import type { BiosReport, Diagnostics, HealthReport, HostPower } from '../../schemas/generated/rest.ts';
+import type {
+  BiosReport,
+  Diagnostics,
+  HealthReport,
+  HostPower,
+  Membership,
+  MembershipRequest,
+  NodeIdentityFile,
+} from '../../schemas/generated/rest.ts';
 import type { RpcMethods } from '../../schemas/generated/rpc.ts';
 
 /** Who asks, for the audit log: `amqp`, `rest:admin`. */
@@ -107,6 +115,8 @@ export interface ComputeService {
   power(): HostPower;
   /** The host's BIOS settings against the baseline. @throws what the BMC rejects with. */
   bios(): Promise<BiosReport>;
+  /** Who the node is, for a file that a reflashed SoC is given. Without the store's key. */
+  identity(): NodeIdentityFile;
   /** Makes the settings of now the baseline. @throws `bad_state` while an instance has the host, `unsupported`. */
   captureBios(caller: Caller): Promise<BiosReport>;
   /** Sets back what differs, from the host's next start on. @throws as `captureBios`. */
@@ -130,6 +140,10 @@ export interface ComputeService {
   listFunctions(): FunctionView[];
   listBindings(): BindingView[];
   listAudit(limit: number): AuditView[];
+  /** Whether the node belongs to its platform. */
+  membership(): Membership;
+  /** Leaves the platform after a last report, over restarts too, or joins it again. @throws `bad_state` (instances, operations). */
+  setMembership(wanted: MembershipRequest, caller: Caller): Promise<Membership>;
   /** Whether new instances are refused. */
   maintenance(): { enabled: boolean; reason: string | null };
   /** New instances are refused while it is on; what is there goes on. */

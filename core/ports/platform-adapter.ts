@@ -5,6 +5,8 @@ export interface PlatformAdapter {
   start(): Promise<void>;
   /** Takes no more requests, and ends when those in hand are answered or the time is over. */
   stop(drainMs: number): Promise<void>;
+  /** Ends when the platform has been told how the node is now, and all that was reported before. Absent: nothing is told by itself. */
+  flush?(signal: AbortSignal): Promise<void>;
   /** Whether the platform can be reached now. */
   connected(): boolean;
 }

@@ -54,7 +54,7 @@ export function createAmqpAdapter(parts: AmqpAdapterParts): PlatformAdapter {
     quorumQueues: config.quorum_queues,
     transientQueuesTtlSec: config.transient_queues_ttl_s,
   };
-  let running: { stop(drainMs: number): Promise<void>; connected(): boolean } | undefined;
+  let running: (Pick<Reporter, 'flush'> & Pick<PlatformAdapter, 'stop' | 'connected'>) | undefined;
 
   function begin(): NonNullable<typeof running> {
     const transport = createTransport({
@@ -114,6 +114,7 @@ export function createAmqpAdapter(parts: AmqpAdapterParts): PlatformAdapter {
     ];
     return {
       connected: () => transport.state === 'connected',
+      flush: (signal) => reporter.flush(signal),
       async stop(drainMs) {
         for (const unsubscribe of subscriptions) unsubscribe();
         await server.stop({ drainMs });
@@ -133,6 +134,9 @@ export function createAmqpAdapter(parts: AmqpAdapterParts): PlatformAdapter {
       const stopping = running;
       running = undefined;
       await stopping?.stop(drainMs);
+    },
+    async flush(signal) {
+      await running?.flush(signal);
     },
     connected: () => running?.connected() ?? false,
   };

@@ -20,6 +20,8 @@ export interface ReporterParts {
 export interface Reporter {
   /** The broker is there again: its queues may be gone, so everything is told anew. */
   reconnected(): void;
+  /** Ends when the platform has confirmed how the node is now and all casts before; rejects with the signal's reason. */
+  flush(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -42,6 +44,9 @@ export function startReporter(parts: ReporterParts): Reporter {
   let pausing = new AbortController();
   /** The cast that is being sent: a repeat has the same id, so that a receiver that has seen it drops it. */
   let sending: { readonly seq: number; readonly uniqueId: string } | undefined;
+
+  /** Those who wait for what was due when they came. */
+  let waiting: (() => void)[] = [];
 
   const wake = (): void => wakeUp();
   const subscriptions = [
@@ -93,15 +98,19 @@ export function startReporter(parts: ReporterParts): Reporter {
       const woken = new Promise<void>((resolve) => {
         wakeUp = resolve;
       });
+      const told = waiting;
+      waiting = [];
       try {
         await deliverAll();
+        for (const each of told) each();
         delay = firstDelayMs;
         if (failing) log.info('reports reach the platform again');
         failing = false;
-        if (statusDue || outbox.casts(1).length > 0) continue;
+        if (statusDue || waiting.length > 0 || outbox.casts(1).length > 0) continue;
         await woken;
       } catch (error) {
         if (signal.aborted) return;
+        waiting = [...told, ...waiting];
         if (!failing) {
           const reason = error instanceof UnroutableError ? 'nobody takes them' : 'the broker does not confirm them';
           log.warn('reports wait in the outbox', { reason, error });
@@ -131,6 +140,15 @@ export function startReporter(parts: ReporterParts): Reporter {
       delay = firstDelayMs;
       pausing.abort();
       outbox.reportAllInstances().then(wake, (error: unknown) => log.error('queueing reports failed', { error }));
+    },
+    flush(until) {
+      return new Promise((resolve, reject) => {
+        until.addEventListener('abort', () => reject(until.reason), { once: true });
+        waiting.push(resolve);
+        statusDue = true;
+        pausing.abort();
+        wake();
+      });
     },
     async stop() {
       stopping.abort();

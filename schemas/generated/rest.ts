@@ -26,6 +26,7 @@ export interface RestBodies {
   power?: HostPower;
   membership?: Membership;
   membership_request?: MembershipRequest;
+  identity?: NodeIdentityFile;
   bios?: BiosReport;
   event?: EventData;
   openapi?: OpenApiDocument;
@@ -298,6 +299,30 @@ export interface MembershipRequest {
    * Leaves although there are instances; they stay as they are.
    */
   force?: boolean;
+}
+/**
+ * Who the node is, for a SoC that is reflashed.
+ */
+export interface NodeIdentityFile {
+  version: 1;
+  uuid: string;
+  hostname: string;
+  host_nqn: string | null;
+  initiator_iqn: string | null;
+  bios_baseline: {
+    settings: {
+      [k: string]: string | number | boolean;
+    };
+    at: string | null;
+  } | null;
+  /**
+   * Only in a file, and where asked for.
+   */
+  store_key?: string;
+  /**
+   * RFC 3339, UTC
+   */
+  exported_at: string;
 }
 /**
  * The host's BIOS settings against the baseline.

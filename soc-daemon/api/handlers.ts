@@ -1,7 +1,7 @@
 import { DpuError } from '../../core/errors.ts';
 import type { Args } from '../../core/ports/compute-service.ts';
 import { validate } from '../../kit/validate.ts';
-import type { DashboardRequest, MaintenanceRequest } from '../../schemas/generated/rest.ts';
+import type { DashboardRequest, MaintenanceRequest, MembershipRequest } from '../../schemas/generated/rest.ts';
 import { etagOf, namesTag, operationReply, submit } from './mutation.ts';
 import type { Reply, RequestContext } from './route.ts';
 
@@ -33,6 +33,9 @@ export const getNode = ({ service }: RequestContext): Reply => ok(service.nodeSt
 
 /** `GET /v1/health`. */
 export const getHealthReport = ({ service }: RequestContext): Reply => ok(service.health());
+
+/** `GET /v1/identity`. */
+export const getIdentity = ({ service }: RequestContext): Reply => ok(service.identity());
 
 /** `GET /v1/bios`. */
 export const getBios = async ({ service }: RequestContext): Promise<Reply> => ok(await service.bios());
@@ -129,6 +132,15 @@ export async function setMaintenance({ service, body, caller }: RequestContext):
   const wanted = validate<MaintenanceRequest>('rest.json#/properties/maintenance_request', { ...body }, 'maintenance');
   await service.setMaintenance(wanted.enabled, wanted.reason ?? null, caller);
   return ok(service.maintenance());
+}
+
+/** `GET /v1/membership`. */
+export const getMembership = ({ service }: RequestContext): Reply => ok(service.membership());
+
+/** `PUT /v1/membership`. */
+export async function setMembership({ service, body, caller }: RequestContext): Promise<Reply> {
+  const wanted = validate<MembershipRequest>('rest.json#/properties/membership_request', { ...body }, 'membership');
+  return ok(await service.setMembership(wanted, caller));
 }
 
 /** `GET /healthz`: the process answers. */

@@ -147,6 +147,10 @@ export const routes: readonly Route[] = [
     tag: 'node',
     summary: "The host's power: how it is, whose it is, and who works on it now.",
   }),
+  read('/v1/identity', 'get_identity', rest('identity'), handlers.getIdentity, {
+    tag: 'node',
+    summary: 'Who the node is, to be kept for a SoC that is reflashed.',
+  }),
   read('/v1/bios', 'get_bios', rest('bios'), handlers.getBios, {
     tag: 'node',
     summary: "The host's BIOS settings against the baseline.",
@@ -272,6 +276,18 @@ export const routes: readonly Route[] = [
     }),
     method: 'put',
     body: { schema: rest('maintenance_request'), without: [], required: true },
+  },
+  read('/v1/membership', 'get_membership', rest('membership'), handlers.getMembership, {
+    tag: 'node',
+    summary: 'Whether the node belongs to its platform.',
+  }),
+  {
+    ...read('/v1/membership', 'set_membership', rest('membership'), handlers.setMembership, {
+      tag: 'node',
+      summary: 'Leaves the platform after a last report, or joins it again.',
+    }),
+    method: 'put',
+    body: { schema: rest('membership_request'), without: [], required: true },
   },
   read('/v1/audit', 'list_audit', rest('audit_list'), handlers.listAudit, {
     tag: 'node',

@@ -1,7 +1,8 @@
 /** Commands on the node itself: its health, its host's power. */
-import type { BiosReport, HealthReport, HostPower } from '../../schemas/generated/rest.ts';
+import type { BiosReport, HealthReport, HostPower, Membership } from '../../schemas/generated/rest.ts';
 import type { Command, Context } from './command.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
+import { identityCommands } from './identity.ts';
 
 async function doctor(context: Context): Promise<ExitCode> {
   const report = (await context.client.ask('GET', '/v1/health')) as HealthReport;
@@ -46,6 +47,17 @@ async function bios(context: Context, method: 'GET' | 'POST', path: string): Pro
   return exitCode.done;
 }
 
+async function member(context: Context, wanted: boolean): Promise<ExitCode> {
+  const reason = context.option('reason');
+  const body = {
+    member: wanted,
+    ...(reason === undefined ? {} : { reason }),
+    ...(context.has('force') ? { force: true } : {}),
+  };
+  context.showThing({ ...((await context.client.ask('PUT', '/v1/membership', body)) as Membership) });
+  return exitCode.done;
+}
+
 /** Commands on the node itself. */
 export const nodeCommands: readonly Command[] = [
   {
@@ -68,5 +80,16 @@ export const nodeCommands: readonly Command[] = [
     help: "sets BIOS settings back to the baseline, from the host's next start on",
     run: (context) => bios(context, 'POST', '/v1/bios/restore'),
   },
+  ...identityCommands,
+  {
+    words: ['node', 'leave'],
+    options: [
+      { name: 'reason', value: 'TEXT', help: 'why' },
+      { name: 'force', help: 'leaves although there are instances; they stay as they are' },
+    ],
+    help: 'tells the platform that the node leaves, and stays out, over restarts too',
+    run: (context) => member(context, false),
+  },
+  { words: ['node', 'join'], help: 'takes the node back', run: (context) => member(context, true) },
   { words: ['power'], help: "shows the host's power, whose it is, and who works on it now", run: power },
 ];

@@ -31,6 +31,10 @@ export interface BiosKeeper extends BiosGuard {
    */
   look(isSettled: boolean): Promise<Finding>;
   report(): Promise<BiosReport>;
+  /** The baseline that is kept, and when it was taken; null: none. */
+  kept(): { readonly settings: BiosSettings; readonly at: string | null } | null;
+  /** Takes a baseline over from elsewhere, where there is none. */
+  adopt(baseline: { readonly settings: BiosSettings; readonly at: string | null }): Promise<void>;
   /** Makes what is now the baseline. @throws `bad_state` while an instance has the host, `unsupported`, and as HostBios. */
   capture(): Promise<void>;
   /** Sets back what differs now. @throws `bad_state` while an instance has the host. */
@@ -253,6 +257,12 @@ export function createBiosKeeper({ bios, store, policy, clock, log }: BiosKeeper
         if (!hasCode(error, 'unsupported')) throw error;
         return { ...common, controlled: false, differing: [], unsafe: [] };
       }
+    },
+    kept: baseline,
+    async adopt(given) {
+      if (store.setting(baselineKey) !== null) return;
+      await store.setSetting(baselineKey, JSON.stringify(given));
+      last = undefined;
     },
     async capture() {
       refuseClaimed();

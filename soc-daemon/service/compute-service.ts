@@ -3,6 +3,7 @@ import { DpuError } from '../../core/errors.ts';
 import type { OperationKind } from '../../core/instance-state.ts';
 import type { Engine } from '../../core/operation/engine.ts';
 import { isEnded, type OperationRecord } from '../../core/operation/journal.ts';
+import { timestamp } from '../../core/ports/clock.ts';
 import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { Args, Caller, ComputeService, FunctionView, MutatingMethod } from '../../core/ports/compute-service.ts';
 import type { AcceptResult } from '../../core/ports/node-store.ts';
@@ -13,6 +14,7 @@ import { type AcceptParts, kindOfMethod, type Resolved, resolveBuild, resolveCha
 import type { BiosKeeper } from './bios.ts';
 import { diagnosticsOf } from './diagnostics.ts';
 import type { EventFeed } from './events.ts';
+import type { MembershipKeeper } from './membership.ts';
 import type { NodeMonitor } from './node-monitor.ts';
 import type { OneTimeTokens } from './one-time-tokens.ts';
 import { operationView } from './views.ts';
@@ -27,10 +29,20 @@ export interface ComputeServiceParts extends Omit<AcceptParts, 'nodeType' | 'inv
   /** What is on the card that is not ours, as last seen. */
   readonly foreignFunctions: () => readonly FunctionState[];
   readonly bios: BiosKeeper;
+  /** Asked for late: it works on the adapters, which are made with the use cases. */
+  readonly membership: () => MembershipKeeper;
+  /** What others call the node where it reaches volumes. */
+  readonly initiator: InitiatorNames;
   /** Refuses an operation that there is no room for. @throws DpuError. */
   readonly admit: (kind: OperationKind) => Promise<void>;
   /** null: the host has no console that could be reached. */
   readonly consoles: ConsoleAccess | null;
+}
+
+/** Names of the node towards storage; null: none of its own. */
+export interface InitiatorNames {
+  readonly hostNqn: string | null;
+  readonly initiatorIqn: string | null;
 }
 
 /** The way to an instance's console. */
@@ -201,6 +213,20 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     health() {
       return { ready: monitor.status().ready, checks: [...monitor.health()] };
     },
+    identity() {
+      const known = store.identity();
+      if (!known) throw new DpuError('bad_state', 'the node does not know yet who it is');
+      const baseline = parts.bios.kept();
+      return {
+        version: 1,
+        uuid: known.uuid,
+        hostname: known.hostname,
+        host_nqn: parts.initiator.hostNqn,
+        initiator_iqn: parts.initiator.initiatorIqn,
+        bios_baseline: baseline && { settings: { ...baseline.settings }, at: baseline.at },
+        exported_at: timestamp(parts.clock),
+      };
+    },
     bios: () => parts.bios.report(),
     captureBios: (caller) => onBios('capture_bios', caller, () => parts.bios.capture()),
     restoreBios: (caller) => onBios('restore_bios', caller, () => parts.bios.putBack()),
@@ -319,6 +345,18 @@ export function createComputeService(parts: ComputeServiceParts): ComputeService
     maintenance() {
       const reason = store.setting('maintenance');
       return { enabled: reason !== null, reason: reason === '' ? null : reason };
+    },
+    membership: () => parts.membership().view(),
+    async setMembership({ member, reason, force }, caller) {
+      const { join, leave, view } = parts.membership();
+      await (member ? join() : leave(reason ?? null, force ?? false));
+      await store.audit({
+        by: caller.by,
+        action: member ? 'node_join' : 'node_leave',
+        instance: null,
+        operation: null,
+      });
+      return view();
     },
     async setMaintenance(enabled, reason, caller) {
       await store.setSetting('maintenance', enabled ? (reason ?? '') : null);

@@ -12,12 +12,13 @@ import type { Random } from '../../core/ports/random.ts';
 import type { InstanceRecord } from '../../core/records.ts';
 import type { InstanceId } from '../../core/units.ts';
 import type { BiosKeeper } from './bios.ts';
-import { type ConsoleAccess, createComputeService } from './compute-service.ts';
+import { type ConsoleAccess, createComputeService, type InitiatorNames } from './compute-service.ts';
 import type { Consoles } from './consoles.ts';
 import { createEventFeed } from './events.ts';
 import type { CatalogueFlavor } from './flavors.ts';
 import { type GuestDefaults, guestDefaults } from './guest.ts';
 import type { HealthProbe } from './health.ts';
+import { createMembership } from './membership.ts';
 import { createNodeMonitor } from './node-monitor.ts';
 import type { Peers } from './observe.ts';
 import { expirePasswords } from './password-expiry.ts';
@@ -44,6 +45,8 @@ export interface DaemonParts {
     readonly retainMs: number;
     readonly maxOperations: number;
   };
+  /** Absent: it has none of its own. */
+  readonly initiator?: InitiatorNames;
   /** Keeps the host's BIOS settings. */
   readonly bios: BiosKeeper;
   /** What is looked at beside the peers: disk, clock. */
@@ -138,12 +141,15 @@ export function createDaemon(parts: DaemonParts): Daemon {
     node: identity.uuid,
     foreignFunctions: reconciler.foreign,
     bios: parts.bios,
+    initiator: parts.initiator ?? { hostNqn: null, initiatorIqn: null },
     admit: parts.admit ?? (async () => undefined),
     consoles: parts.consoles,
     guests: parts.guests ?? guestDefaults,
+    membership: () => membership,
   });
   const stopping = new AbortController();
   const adapters = parts.adapters(service);
+  const membership = createMembership({ store, monitor, adapters, clock, log, drainMs: limits.drainMs });
   const subscriptions: (() => void)[] = [];
   let timer: Timer | undefined;
   let stopped = false;
@@ -210,7 +216,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
       await look();
       assignConsole([]);
       schedule();
-      await Promise.all(adapters.map((adapter) => adapter.start()));
+      await membership.start();
       log.info('node is up', { hostname: identity.hostname, ready: service.nodeStatus().ready });
     },
     async stop() {

@@ -7,6 +7,12 @@ import type { SnicController } from '../../core/ports/snic-controller.ts';
 import { asId, type NodeId } from '../../core/units.ts';
 import { patienceMs, within } from './within.ts';
 
+/** What of an exported identity a first start takes over. */
+export interface ImportedIdentity {
+  readonly uuid: string;
+  readonly hostname: string;
+}
+
 /** What the configuration says of the node. */
 export interface ConfiguredIdentity {
   readonly hostname: string;
@@ -16,7 +22,7 @@ export interface ConfiguredIdentity {
 /**
  * The node's identity: stored at first start, never changed after. A store that is empty while the card carries our
  * marks is a SoC that was reflashed: the marks of the card tell who the node was, if they agree.
- * @throws DpuError `conflict` when the configuration names another node than the store.
+ * @throws DpuError `conflict` when the configuration names another node than the store, or than what was laid in.
  */
 export async function settleIdentity(parts: {
   readonly store: Pick<NodeStore, 'identity' | 'setIdentity'>;
@@ -25,8 +31,11 @@ export async function settleIdentity(parts: {
   readonly clock: Clock;
   readonly log: Log;
   readonly configured: ConfiguredIdentity;
+  /** Laid in for a SoC that was reflashed; has the word before the card's marks. */
+  readonly imported?: ImportedIdentity | null;
 }): Promise<NodeIdentity> {
-  const { store, configured, log } = parts;
+  const { store, configured, log, imported } = parts;
+  if (imported) refuseOther(imported, store.identity(), configured);
   const known = store.identity();
   if (known) {
     if (known.hostname !== configured.hostname) {
@@ -40,11 +49,29 @@ export async function settleIdentity(parts: {
     }
     return known;
   }
-  const uuid = configured.uuid ?? (await uuidOfMarks(parts.snic, parts.clock, log)) ?? parts.random.uuid();
+  const uuid =
+    configured.uuid ?? imported?.uuid ?? (await uuidOfMarks(parts.snic, parts.clock, log)) ?? parts.random.uuid();
   const identity: NodeIdentity = { uuid: asId<NodeId>(uuid), hostname: configured.hostname };
   await store.setIdentity(identity);
   log.info('node has its identity', { uuid, hostname: identity.hostname });
   return identity;
+}
+
+function refuseOther(imported: ImportedIdentity, known: NodeIdentity | null, configured: ConfiguredIdentity): void {
+  const details = { imported: imported.hostname };
+  if (imported.hostname !== configured.hostname) {
+    throw new DpuError('conflict', 'the imported identity is of another node than the configuration names', {
+      field: 'node.hostname',
+      details,
+    });
+  }
+  const uuid = known?.uuid ?? configured.uuid;
+  if (uuid !== undefined && uuid !== imported.uuid) {
+    throw new DpuError('conflict', 'the imported identity has another uuid than the node', {
+      field: 'node.uuid',
+      details,
+    });
+  }
 }
 
 /** The one node that the card's marks name. */

@@ -49,6 +49,8 @@ export interface NodeMonitor {
   health(): readonly HealthCheck[];
   /** Tells of a change where there is one; changes that follow each other closely are told as one. */
   publish(): void;
+  /** Tells at once what would be told soon. */
+  flush(): void;
   /** Tells nothing more. */
   stop(): void;
 }
@@ -237,6 +239,10 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
     },
     publish() {
       if (!stopping.signal.aborted) gathering ??= clock.timer(gatherMs, tell);
+    },
+    flush() {
+      gathering?.cancel();
+      tell();
     },
     stop() {
       stopping.abort(new DpuError('unavailable', 'the daemon stops'));

@@ -238,6 +238,17 @@ export function createFakeService(): FakeService {
       });
       return find(operations, id, 'operation');
     },
+    membership: () => ({ member: true, since: null, reason: null }),
+    setMembership: async ({ member }) => ({ member, since: null, reason: null }),
+    identity: () => ({
+      version: 1,
+      uuid: node.uuid,
+      hostname: node.hostname,
+      host_nqn: null,
+      initiator_iqn: null,
+      bios_baseline: null,
+      exported_at: at,
+    }),
     bios: async () => biosReport,
     captureBios: async () => biosReport,
     restoreBios: async () => biosReport,

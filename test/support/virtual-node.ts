@@ -73,7 +73,7 @@ export interface VirtualNode {
   /** SIGKILL. What is dead already is fine. */
   kill(victim: Victim): Promise<void>;
   /** Starts all that is dead, and waits until the node answers over REST and AMQP. */
-  repair(): Promise<void>;
+  repair(options?: { readonly isMember?: boolean }): Promise<void>;
   /** What the daemon remembers is gone, all but its key and identity of the parts: only while it is dead. */
   forgetStore(): Promise<void>;
   /** The host's serial console, as its BMC gives it; to be closed by who opened it. */
@@ -144,7 +144,7 @@ export async function startVirtualNode(options: VirtualNodeOptions = {}): Promis
     await exited;
   }
 
-  async function repair(): Promise<void> {
+  async function repair({ isMember = true } = {}): Promise<void> {
     if (parts.rabbit === undefined) parts.rabbit = await startRabbit();
     else if (!parts.rabbit.running) await parts.rabbit.restart();
     hardware = await ensureVirtual(layout, ROOT, silent);
@@ -157,7 +157,7 @@ export async function startVirtualNode(options: VirtualNodeOptions = {}): Promis
       },
       READY_MS,
     );
-    if (client !== undefined) await reachable();
+    if (client !== undefined && isMember) await reachable();
   }
 
   async function answers(): Promise<boolean> {

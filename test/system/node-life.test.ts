@@ -1,5 +1,10 @@
 /** The life of a node beside its instances, on a virtual DPU: BIOS settings, a SoC that is reflashed, leaving and joining. */
-import { readFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { createRpcClient, createRpcServer, createTransport } from 'oslo-messaging';
 import { connectRedfish, findSystem, setBios } from 'redfish-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Instance } from '../../schemas/generated/instance.ts';
@@ -28,6 +33,13 @@ describe.skipIf(!canHaveVirtualNodes('the life of a node'))('the life of a node'
   const checks = async () =>
     Object.fromEntries((await ask<HealthReport>('/v1/health')).checks.map(({ id, state }) => [id, state]));
 
+  const dpuctl = (...words: readonly string[]) =>
+    promisify(execFile)(
+      process.execPath,
+      [join(import.meta.dirname, '../../soc-daemon/cli/main.ts'), '--socket', node.layout.socket, ...words],
+      { timeout: 60_000 },
+    );
+
   /** Asks the BMC for settings as the firmware's menu leaves them: in force after the next reset. */
   async function change(settings: Readonly<Record<string, boolean | number>>): Promise<void> {
     const { username, passwordFile, redfish } = node.dpu.bmc;
@@ -45,6 +57,7 @@ describe.skipIf(!canHaveVirtualNodes('the life of a node'))('the life of a node'
   }
 
   it('looks at all its parts and finds them well', async () => {
+    await until('the broker is seen', async () => (await checks()).broker === 'ok', 30_000);
     const found = await checks();
     for (const id of [
       'bmc',
@@ -84,6 +97,83 @@ describe.skipIf(!canHaveVirtualNodes('the life of a node'))('the life of a node'
     await until('the baseline is in force', async () => (await bios()).differing.length === 0);
     await node.succeed('destroy_instance', { uuid: next.instance });
     await node.clean();
+  });
+
+  it('is itself again after its SoC was reflashed: the same node, the same instance', {
+    timeout: 300_000,
+  }, async () => {
+    const { instance } = await node.succeed('build_and_run_instance', build);
+    const before = {
+      node: await node.status(),
+      instance: await node.instance(instance),
+      functions: await node.functions(),
+    };
+    const file = join(node.layout.dir, 'identity.json');
+    const key = join(node.layout.state, 'store.key');
+    await dpuctl('identity', 'export', file, '--store-key', key);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    const kept = await readFile(key, 'utf8');
+    await node.kill('daemon');
+    await node.forgetStore();
+    await dpuctl('identity', 'import', file, '--state-dir', node.layout.state);
+    await node.repair();
+    await node.ready();
+    expect(await readFile(key, 'utf8')).toBe(kept);
+    const after = await node.status();
+    expect([after.uuid, after.hostname]).toEqual([before.node.uuid, before.node.hostname]);
+    expect(await node.instance(instance)).toMatchObject({ state: 'active', name: before.instance.name });
+    const addresses = (all: Awaited<ReturnType<VirtualNode['functions']>>) =>
+      all.map(({ id, bdf, plugged }) => `${id} ${bdf} ${plugged}`).sort();
+    expect(addresses(await node.functions())).toEqual(addresses(before.functions));
+    expect(await bios()).toMatchObject({ baseline: 'captured', differing: [] });
+    await expect(stat(join(node.layout.state, 'identity.import'))).rejects.toMatchObject({ code: 'ENOENT' });
+    await node.kill('daemon');
+    await writeFile(file, (await readFile(file, 'utf8')).replace(after.uuid, randomUUID()));
+    await expect(dpuctl('identity', 'import', file, '--state-dir', node.layout.state)).rejects.toMatchObject({
+      stderr: expect.stringContaining('has instances or operations'),
+    });
+    await node.repair();
+    await node.succeed('destroy_instance', { uuid: instance });
+    await node.clean();
+  });
+
+  it('leaves its platform with a last word, stays out over a restart, and joins again', {
+    timeout: 180_000,
+  }, async () => {
+    const url = (await readFile(node.layout.transportUrl, 'utf8')).trim();
+    const transport = createTransport({ url, connectionName: 'platform of the test' });
+    const heard: { readonly ready: boolean; readonly not_ready_reasons: readonly { readonly id: string }[] }[] = [];
+    const { exchange, hostname } = NODE;
+    const report_node_status = async (status: unknown) => void heard.push(status as never);
+    const endpoint = { version: '1.0', methods: { report_node_status, report_instance_status: async () => undefined } };
+    const server = createRpcServer({ transport, exchange, topic: 'platform', server: 'test', endpoints: [endpoint] });
+    const client = createRpcClient({ transport, exchange, topic: 'compute', server: hostname });
+    await server.ready(AbortSignal.timeout(30_000));
+    const answers = () =>
+      client.call('report_node_status', {}, { timeoutMs: 3000 }).then(
+        () => true,
+        () => false, // nobody takes it
+      );
+    try {
+      expect(await answers()).toBe(true);
+      await dpuctl('node', 'leave', '--reason', 'sold');
+      await until('the last word arrives', async () =>
+        heard.at(-1)?.not_ready_reasons.some(({ id }) => id === 'leaving'),
+      );
+      expect(heard.at(-1)?.ready).toBe(false);
+      expect(await answers()).toBe(false);
+      await node.kill('daemon');
+      await node.repair({ isMember: false });
+      expect((await node.status()).not_ready_reasons.map(({ id }) => id)).toEqual(['leaving']);
+      expect(await answers()).toBe(false);
+      await dpuctl('node', 'join');
+      await until('it answers again', answers, 60_000);
+      await until('it is told to be ready', async () => heard.at(-1)?.ready, 60_000);
+    } finally {
+      await server.stop({ drainMs: 0 });
+      await client.close();
+      await transport.close();
+    }
   });
 
   it('refuses a build whose host would not start from the card', { timeout: 300_000 }, async () => {
