@@ -4,7 +4,9 @@ import { interfaceFlows } from './interfaces.ts';
 import { networkChanged } from './network-changed.ts';
 import { powerFlows } from './power.ts';
 import { powerSync } from './power-sync.ts';
+import { rebuildFlows } from './rebuild.ts';
 import { refusedFlows } from './refuse.ts';
+import { shelveFlows } from './shelve.ts';
 import { terminate } from './terminate.ts';
 import { volumeFlows } from './volume-attach.ts';
 
@@ -17,6 +19,8 @@ export const flowTable: Readonly<Record<string, FlowDefinition>> = {
   ...powerFlows,
   ...interfaceFlows,
   ...volumeFlows,
+  ...rebuildFlows,
+  ...shelveFlows,
   build_and_run_instance: build,
   terminate_instance: terminate,
   network_changed: networkChanged,

@@ -40,7 +40,7 @@ function isDisk(device: NovaBlockDevice): boolean {
 }
 
 /** The order in which a server's disks are shown: the root, others with a boot index, the rest as they were made. */
-function inBootOrder(devices: readonly NovaBlockDevice[]): readonly NovaBlockDevice[] {
+export function inBootOrder(devices: readonly NovaBlockDevice[]): readonly NovaBlockDevice[] {
   const rank = ({ boot_index }: NovaBlockDevice): number =>
     boot_index === null || boot_index < 0 ? Number.MAX_SAFE_INTEGER : boot_index;
   return devices.filter(isDisk).sort((one, other) => rank(one) - rank(other) || (one.id ?? 0) - (other.id ?? 0));

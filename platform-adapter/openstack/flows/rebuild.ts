@@ -1,0 +1,186 @@
+import { DpuError } from '../../../core/errors.ts';
+import type { Json } from '../../../core/units.ts';
+import { listBlockDevices, saveBlockDevice } from '../wire/block-devices.ts';
+import { readMigration, saveMigration } from '../wire/migrations.ts';
+import { novaError } from '../wire/nova-errors.ts';
+import { flagArgument, readServer, textArgument } from './arguments.ts';
+import { bracketed, errorOut, type FailurePolicy, tellFailure } from './bracket.ts';
+import { tellSchedulersStage } from './build.ts';
+import { claimStage, spawnStage } from './build-stages.ts';
+import { compute, destroyHere } from './compute.ts';
+import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
+import { keepVolumesStage, keptPortsStage, keptVolumesStage } from './moved-server.ts';
+import { ifThere, novaNow, powerStates, saveStage } from './nova-record.ts';
+import { pluggedStage, refreshInfoCache } from './ports.ts';
+
+/** How long Cinder has to fill a volume with an image, in milliseconds; an image of a TiB at 100 MB/s takes 3 hours. */
+const reimageMs = 3 * 3_600_000;
+
+const options = (flow: Flow, signal: AbortSignal) => ({ signal, requestId: flow.context.request_id });
+
+/** A rebuild on another host, since the server's own is down. */
+const isEvacuation = (flow: Flow): boolean => flow.request.recreate === true;
+
+/**
+ * The boot disk is filled with the image again. Asked for by the API (2.93), or where the server was built from an image: what its user sees as such
+ * is a volume of ours, and its rebuild means a new disk.
+ */
+function reimageStage(flow: Flow): Stage {
+  return {
+    name: 'reimage',
+    deadlineMs: reimageMs,
+    async run({ signal }) {
+      const conductor = flow.conductor(signal);
+      const devices = await listBlockDevices(conductor, flow.instance);
+      const root = devices.find(({ boot_index }) => boot_index === 0);
+      const { image, reimage } = flow.request;
+      if (root?.id == null || root.volume_id === null || typeof image !== 'string' || image === '') return undefined;
+      if (reimage !== true && root.source_type !== 'image') return undefined;
+      const { cinder } = flow.parts.services;
+      await cinder.waitForVolume(root.volume_id, ['reserved', 'available'], { signal, timeoutMs: reimageMs });
+      await cinder.reimageVolume(root.volume_id, { imageId: image, reimageReserved: true }, options(flow, signal));
+      await cinder.waitForVolume(root.volume_id, ['reserved', 'available'], { signal, timeoutMs: reimageMs });
+      await saveBlockDevice(conductor, root.id, { image_id: image });
+      return undefined;
+    },
+  };
+}
+
+/** A server that was off is off again. */
+function asBeforeStage(flow: Flow): Stage {
+  return {
+    name: 'as-before',
+    async run({ signal }) {
+      if (sentInstance(flow).vm_state !== 'stopped') return undefined;
+      await compute(flow, 'stop', 'stop_instance', { uuid: flow.instance, timeout: 0 }, signal);
+      return undefined;
+    },
+  };
+}
+
+function stages(flow: Flow): readonly Stage[] {
+  const { host, node } = flow.settings;
+  const stopped = sentInstance(flow).vm_state === 'stopped';
+  const here: readonly Stage[] = isEvacuation(flow)
+    ? [claimStage(flow)]
+    : [
+        {
+          name: 'destroy',
+          async run({ signal }) {
+            await destroyHere(flow, signal);
+            return undefined;
+          },
+        },
+      ];
+  return [
+    saveStage(flow, 'rebuilding', { task_state: 'rebuilding' }, ['rebuilding']),
+    ...here,
+    saveStage(flow, 'mapping', { task_state: 'rebuild_block_device_mapping' }, ['rebuilding']),
+    keepVolumesStage(flow),
+    ...(isEvacuation(flow) ? [] : [reimageStage(flow)]),
+    keptVolumesStage(flow),
+    keptPortsStage(flow),
+    {
+      name: 'info-cache',
+      async run({ signal }) {
+        await refreshInfoCache(flow, signal);
+        return undefined;
+      },
+    },
+    saveStage(flow, 'spawning', { task_state: 'rebuild_spawning' }, ['rebuild_block_device_mapping']),
+    spawnStage(flow),
+    pluggedStage(flow),
+    asBeforeStage(flow),
+    ...(isEvacuation(flow) ? [saveStage(flow, 'moved', { host, node, launched_on: host })] : []),
+    saveStage(
+      flow,
+      'active',
+      () => ({
+        vm_state: stopped ? 'stopped' : 'active',
+        power_state: stopped ? powerStates.shutdown : powerStates.running,
+        task_state: null,
+        launched_at: novaNow(flow),
+      }),
+      ['rebuild_spawning'],
+    ),
+    migrationStage(flow),
+    tellSchedulersStage(flow),
+  ];
+}
+
+/** The migration of an evacuation is done: the old host removes what it has of the server when it comes back. */
+function migrationStage(flow: Flow): Stage {
+  return {
+    name: 'migration',
+    async run({ signal }) {
+      const { migration } = flow.request;
+      if (typeof migration !== 'number') return undefined;
+      const { host, node } = flow.settings;
+      const changes = { status: 'done', dest_compute: host, dest_node: node };
+      await ifThere(saveMigration(flow.adminConductor(signal), migration, changes));
+      return undefined;
+    },
+  };
+}
+
+/** The server is in error; an evacuation's migration has failed, and no place is kept on this host. */
+const failure: FailurePolicy = {
+  fault: true,
+  async instead(flow, error, signal, reached) {
+    const { migration } = flow.request;
+    if (typeof migration === 'number') {
+      await ifThere(saveMigration(flow.adminConductor(signal), migration, { status: 'failed' }));
+      await freeHere(flow, signal);
+    }
+    await tellFailure(flow, error, errorOut, signal, reached);
+  },
+};
+
+/** The server's allocation on this node goes; that on the host that it was on stays. */
+async function freeHere(flow: Flow, signal: AbortSignal): Promise<void> {
+  const { placement, settings } = flow.parts;
+  const provider = await placement.findProviderByName(settings.node, options(flow, signal));
+  if (provider === null) return;
+  const { allocations, ...rest } = await placement.getAllocations(flow.instance, options(flow, signal));
+  if (!Object.hasOwn(allocations, provider.uuid)) return;
+  const { [provider.uuid]: _, ...others } = allocations;
+  if (Object.keys(others).length === 0) await placement.deleteAllocations(flow.instance, options(flow, signal));
+  else await placement.putAllocations(flow.instance, { ...rest, allocations: others }, options(flow, signal));
+}
+
+/**
+ * rebuild_instance: the instance is destroyed here and built again with its ports and volumes, its boot disk filled anew; with `recreate` (evacuate) it
+ * is built here because its own host is down.
+ */
+const rebuild: FlowDefinition = {
+  planVersion: 1,
+  read(args) {
+    const recreate = flagArgument(args, 'recreate', false);
+    if (recreate && args.on_shared_storage === true)
+      throw new DpuError('unsupported', 'no host shares its disks', { field: 'on_shared_storage' });
+    const migration = args.migration == null ? null : readMigration(args.migration, 'migration').id;
+    return readServer(args, {
+      recreate,
+      migration,
+      image: textArgument(args, 'image_ref'),
+      reimage: flagArgument(args, 'reimage_boot_volume', false),
+      adminPassword: textArgument(args, 'new_pass', 1024),
+      key: String(migration ?? ''),
+    } satisfies Record<string, Json>);
+  },
+  plan(flow) {
+    if (isEvacuation(flow) && sentInstance(flow).host === flow.settings.host)
+      return bracketed(flow, [refusedStage(flow)], { failure });
+    return bracketed(flow, stages(flow), { failure, pivot: 'active' });
+  },
+};
+
+function refusedStage(flow: Flow): Stage {
+  return {
+    name: 'refuse',
+    run: () => Promise.reject(novaError('InstanceExists', { name: flow.instance })),
+  };
+}
+
+/** Methods that make a server anew. */
+export const rebuildFlows: Readonly<Record<string, FlowDefinition>> = { rebuild_instance: rebuild };
