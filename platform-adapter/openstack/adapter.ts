@@ -6,6 +6,7 @@ import type { Log } from '../../core/ports/log.ts';
 import type { NetworkService } from '../../core/ports/network-service.ts';
 import type { PlatformAdapter } from '../../core/ports/platform-adapter.ts';
 import type { Random } from '../../core/ports/random.ts';
+import type { VolumeService } from '../../core/ports/volume-service.ts';
 import { createExternalEvents } from './flows/external-events.ts';
 import type { FlowParts, FlowSettings, Services } from './flows/flow.ts';
 import { createFlowService, type FlowService } from './flows/service.ts';
@@ -23,6 +24,7 @@ import { createPlacement } from './rest/placement.ts';
 import { computeCalls } from './rpc/calls.ts';
 import { serveCompute } from './rpc/server.ts';
 import { openFlowStore } from './store.ts';
+import { createCinderVolumes } from './volumes.ts';
 import { createNovaRpc, topicClients } from './wire/conductor.ts';
 import { type ReleaseName, releaseOf } from './wire/releases.ts';
 
@@ -61,7 +63,9 @@ export interface OpenstackParts {
 export interface Openstack {
   /** Ports as the node's instances see them. */
   readonly networks: NetworkService;
-  /** The adapter, for the use cases that were made with `networks`; once. */
+  /** Volumes as the node's instances see them: those on the node, and Cinder's. */
+  volumes(local: VolumeService): VolumeService;
+  /** The adapter, for the use cases that were made with `networks` and `volumes`; once. */
   adapter(
     service: ComputeService,
   ): PlatformAdapter & { readonly flows: Pick<FlowService, 'list' | 'retry' | 'counts'> };
@@ -183,6 +187,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
 
   return {
     networks: createNeutronNetworks(services.neutron),
+    volumes: (local) => createCinderVolumes(local, services.cinder, settings.flows.connector),
     adapter,
     async close() {
       await store.close();

@@ -3,7 +3,11 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { hasCode } from '../../core/errors.ts';
+import { asId, type InstanceId, type NodeId, type VolumeId } from '../../core/units.ts';
+import { createSimWorld } from '../../drivers/sim/world.ts';
+import { memoryWorldStore } from '../../drivers/sim/world-store.ts';
 import { systemClock } from '../../kit/clock.ts';
+import { systemRandom } from '../../kit/random.ts';
 import {
   type Cinder,
   type CinderVolume,
@@ -11,6 +15,7 @@ import {
   createCinder,
 } from '../../platform-adapter/openstack/rest/cinder.ts';
 import { createGlance, type Glance } from '../../platform-adapter/openstack/rest/glance.ts';
+import { createCinderVolumes } from '../../platform-adapter/openstack/volumes.ts';
 import { rejection } from '../contract/samples.ts';
 import { controlPlane, signedIn, warnIfSkipped } from './control-plane.ts';
 
@@ -43,6 +48,13 @@ describe.skipIf(!plane)('on a control plane', () => {
       image =
         (await createGlance(service(), systemClock).listImages({})).find(({ status }) => status === 'active')?.id ?? '';
     });
+
+    const nothingLocal = createSimWorld({
+      clock: systemClock,
+      random: systemRandom,
+      store: memoryWorldStore(),
+      options: {},
+    }).volumes;
 
     const orNoData = async (ends: Promise<CinderVolume>, as: Partial<CinderVolume>): Promise<void> => {
       const end = await ends.catch((error: unknown) => error);
@@ -154,6 +166,19 @@ describe.skipIf(!plane)('on a control plane', () => {
           updated.connectionInfo?.data,
         );
         expect((await asUser.listAttachments({ instance })).map(({ id }) => id)).toEqual([reserved.id]);
+        const volumes = createCinderVolumes(nothingLocal, asService, connector);
+        const spec = {
+          volumeId: asId<VolumeId>(volumeId),
+          node: asId<NodeId>(randomUUID()),
+          instance: asId<InstanceId>(instance),
+          readOnly: false,
+        };
+        expect(await volumes.getVolume(spec.volumeId)).toMatchObject({ sizeBytes: 2 ** 30, madeFor: null });
+        expect(await volumes.connect(spec)).toMatchObject({
+          protocol: updated.connectionInfo?.driver_volume_type,
+          data: updated.connectionInfo?.data,
+        });
+        await rejection(volumes.connect({ ...spec, instance: asId<InstanceId>(randomUUID()) }), 'not_found');
         await rejection(asUser.deleteVolume(volumeId), 'bad_state');
         await asUser.deleteAttachment(reserved.id);
         await asUser.deleteAttachment(reserved.id);
