@@ -69,7 +69,7 @@ describe('a node says what a stock compute service says', () => {
   it('when the cloud does not know it', async () => {
     const recording = readRecording('startup_first');
     const { nova, clock, node, asked } = await started(recording);
-    await clock.drive(node.serving);
+    await clock.drive(node.serving, 60_000);
     await clock.advance(5_000);
     expectMeant(saidIn(recording), nova.said);
     expect(nova.unanswered).toEqual([]);
@@ -81,7 +81,7 @@ describe('a node says what a stock compute service says', () => {
     const recording = readRecording('startup_with_server');
     const { nova, clock, node, asked } = await started(recording);
     registeredBefore(nova);
-    await clock.drive(node.serving);
+    await clock.drive(node.serving, 60_000);
     await clock.advance(15_000);
     expectMeant(saidIn(recording), nova.said);
     expect(nova.unanswered).toEqual([]);
@@ -92,7 +92,7 @@ describe('a node says what a stock compute service says', () => {
   it('while nothing happens', async () => {
     const [start, steady] = [readRecording('startup_first'), readRecording('steady_state_75s')];
     const { nova, clock, node } = await started({ name: 'both', events: [...start.events, ...steady.events] });
-    await clock.drive(node.serving);
+    await clock.drive(node.serving, 60_000);
     await clock.advance(16_300); // the first report of the recording comes 8.7 s after its beginning
     const before = nova.said.length;
     await clock.advance(75_000);

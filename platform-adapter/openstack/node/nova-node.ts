@@ -133,14 +133,12 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
     ];
   }
 
-  /** Service.save of a higher count: what the host is up by. A record that was deleted is not made again before a restart. */
+  /** Service.save of a higher count: what the host is up by. All ends with a record that was deleted: an operator took the host out. */
   function heartbeat(service: ServiceRecord): Pick<PeriodicTask, 'run' | 'retryMs'> {
     let count = service.report_count;
-    let removed = false;
     return {
       retryMs: firstRetryMs,
       async run(stop) {
-        if (removed) return;
         const timeoutMs = 2 * settings.reportIntervalMs;
         try {
           await saveService(rpc.conductor({ ...ownScope(parts, stop), timeoutMs }), service, {
@@ -151,7 +149,7 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
         } catch (error) {
           reporting = false;
           if (!isNova(error, 'ServiceNotFound')) throw error;
-          removed = true;
+          periodic?.stop().catch(() => {}); // it ends with this very run, and nothing in it throws
           log.error('the compute service was deleted in nova; restart the daemon to register again', { host });
         }
       },

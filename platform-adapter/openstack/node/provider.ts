@@ -88,7 +88,8 @@ export function createProvider({ placement, clock, log, uuid, name }: ProviderPa
       empty === undefined ? await placement.getTraits(uuid, { signal }) : { generation: empty, traits: [] };
     const wanted = [...new Set(choose(now.traits))].sort();
     if (isDeepStrictEqual([...now.traits].sort(), wanted)) return;
-    const known = new Set(await placement.knownTraits(wanted, { signal }));
+    const added = wanted.filter((each) => !now.traits.includes(each));
+    const known = new Set([...now.traits, ...(await placement.knownTraits(added, { signal }))]);
     for (const each of wanted) {
       if (!known.has(each) && each.startsWith('CUSTOM_')) {
         await placement.ensureTrait(each, { signal });
