@@ -17,6 +17,10 @@ const ajv = new Ajv2020({
   useDefaults: true,
   allErrors: false,
   allowUnionTypes: true,
+  // Each start would pay for it: that the schemas are valid is a test's business, and a check runs seldom enough not to be optimised.
+  meta: false,
+  validateSchema: false,
+  code: { optimize: false },
 });
 for (const schema of [
   commonSchema,
