@@ -171,6 +171,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     const before = isSettled();
     await monitor.refresh();
     const settled = await reconciler.run();
+    if (stopped) return settled;
     if (!before && isSettled()) await monitor.refresh(); // what waited for that: the first baseline of BIOS settings
     if (stopped) return settled;
     await expirePasswords({ store, volumes: peers.volumes, node: identity.uuid, gate, clock, log }, stopping.signal);

@@ -1,6 +1,6 @@
 /** What the peers have against what the store says, for one instance: the work that brings them together, as data. */
 
-import { diskFunctionId } from '../../core/derived-ids.ts';
+import { diskFunctionId, rescueVolumeId } from '../../core/derived-ids.ts';
 import { type InstanceState, stateObserved } from '../../core/instance-state.ts';
 import type { WantedMachine } from '../../core/ports/compute-driver.ts';
 import type { QosSpec } from '../../core/ports/network-binder.ts';
@@ -214,10 +214,11 @@ export function rowsFromMarks(seen: Observation, power: PowerState, generation: 
       qos: seen.bindings.find((other) => role === 'nic' && other.portId === key)?.qos ?? null,
     });
   }
+  const rescued = bindings.some((each) => each.key === rescueVolumeId(mark.instance));
   const instance: InstanceRecord = {
     id: mark.instance,
     name: mark.name,
-    state: machine ? stateOfMachine[machine.state] : power === 'on' ? 'active' : 'stopped',
+    state: rescued ? 'rescued' : machine ? stateOfMachine[machine.state] : power === 'on' ? 'active' : 'stopped',
     flavor: mark.flavor,
     claimed: true,
     todo: null,

@@ -35,6 +35,7 @@ export function randomRequest(pool: RequestPool, store: NodeStore, power: 'on' |
     return keys.length > 0 && random.chance(0.9) ? random.pick(keys) : random.uuid();
   };
   const has = (kind: 'port' | 'volume'): boolean => bound.some((each) => each.kind === kind && !each.boot);
+  const hasBoot = bound.some((each) => each.boot);
   const menu: readonly (readonly [number, () => Request])[] = [
     [4, () => of('destroy_instance')],
     [power === 'off' ? 6 : 1, () => of('start_instance')],
@@ -42,8 +43,12 @@ export function randomRequest(pool: RequestPool, store: NodeStore, power: 'on' |
     [4, () => of('reboot_instance', { type: random.pick(['hard', 'soft']) })],
     [5, () => of('attach_interface', { network: network(pool, store) })],
     [has('port') ? 6 : 0.4, () => of('detach_interface', { port_id: key('port') })],
-    [5, () => of('attach_volume', { volume: volume(pool, random.chance(0.05)) })],
+    [5, () => of('attach_volume', { volume: volume(pool, random.chance(hasBoot ? 0.05 : 0.6)) })],
     [has('volume') ? 6 : 0.4, () => of('detach_volume', { volume_id: key('volume') })],
+    [1.5, () => of('rebuild_instance', rebuild(pool))],
+    [1.5, () => of('rescue_instance', random.chance(0.5) ? { admin_pass: 'secret' } : {})],
+    [live.some((each) => each.state === 'rescued') ? 6 : 0.3, () => of('unrescue_instance')],
+    [1, () => of('reset_instance_admin_password', { new_password: 'secret' })],
     [0.3, () => of('pause_vm')],
     [0.3, () => ({ method: 'set_interface_qos', args: { port_id: key('port'), bps: 1000 } })],
   ];
@@ -79,6 +84,7 @@ function build(pool: RequestPool): Request {
   if (random.chance(0.9)) args.uuid = random.uuid();
   if (random.chance(0.3)) args.request_id = random.uuid();
   if (random.chance(0.2)) args.userdata = random.chance(0.5) ? '#!/bin/sh' : { admin_pass: 'secret' };
+  if (random.chance(0.3)) args.config_drive = random.pick([true, 'cidata']);
   const wanted = volumes.filter(() => random.chance(0.25)).map((id) => ({ ...entry(pool, id), bootable: false }));
   const ownBoot = random.chance(0.2);
   if (ownBoot) args.volumes = [{ volume_id: random.pick(volumes), bootable: true }, ...wanted];
@@ -87,6 +93,13 @@ function build(pool: RequestPool): Request {
   const count = random.int(3);
   args.networks = Array.from({ length: count }, () => network(pool, null));
   return { method: 'build_and_run_instance', args: args as JsonObject };
+}
+
+function rebuild({ random }: RequestPool): JsonObject {
+  return {
+    ...(random.chance(0.3) ? { image: random.chance(0.8) ? 'demo' : 'nowhere' } : {}),
+    ...(random.chance(0.3) ? { userdata: random.chance(0.5) ? '#!/bin/sh' : { admin_pass: 'secret' } } : {}),
+  };
 }
 
 function entry(pool: RequestPool, id: string): JsonObject {

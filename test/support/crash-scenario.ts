@@ -1,6 +1,13 @@
 /** What the crash suite does to a node: one scenario per plan, and what the steps of the plans do to the world. */
 
-import { diskFunctionId, nicFunctionId, requestedPortId, rootVolumeId } from '../../core/derived-ids.ts';
+import {
+  diskFunctionId,
+  nicFunctionId,
+  rebuiltVolumeId,
+  requestedPortId,
+  rescueVolumeId,
+  rootVolumeId,
+} from '../../core/derived-ids.ts';
 import type { OperationKind } from '../../core/instance-state.ts';
 import { asId, type InstanceId, type PortId, type VolumeId } from '../../core/units.ts';
 import type { FaultOrder, SimPeer } from '../../drivers/sim/faults.ts';
@@ -16,7 +23,17 @@ export const laterVolume = asId<VolumeId>('22222222-0000-4000-8000-000000000002'
 const secondPort = requestedPortId(instance, 'build', 1);
 
 /** A node that a scenario starts from. */
-export type BaseName = 'empty' | 'active' | 'stopped';
+export type BaseName = 'empty' | 'active' | 'stopped' | 'rescued' | 'lent' | 'bootless';
+
+/** Base -> the one that it is made from, and the scenario that makes it. */
+export const bases: readonly (readonly [to: BaseName, from: BaseName, scenarios: readonly string[]])[] = [
+  ['active', 'empty', ['build']],
+  ['stopped', 'active', ['stop']],
+  ['rescued', 'active', ['rescue']],
+  // starts from a volume that others made, and is stopped
+  ['lent', 'empty', ['build-lent', 'stop']],
+  ['bootless', 'lent', ['detach-boot']],
+];
 
 /** One plan, or one way through it. */
 export interface Scenario {
@@ -26,6 +43,8 @@ export interface Scenario {
   readonly kind: OperationKind;
   /** Scenario that is done instead when the death comes before the last request was accepted. */
   readonly instead?: string;
+  /** Scenario from the same base whose end it passes through: a lost store may find it there. */
+  readonly through?: string;
   /** Faults that stand in every life. */
   readonly faults: readonly FaultOrder[];
   submit(service: SimNode['service']): Promise<unknown>;
@@ -44,7 +63,21 @@ const build = (service: SimNode['service']) =>
       image: 'demo',
       volumes: [{ volume_id: builtVolume }],
       networks: [{ subnet: 'net1' }, { subnet: 'net1' }],
+      userdata: '#cloud-config\n',
+      config_drive: true,
     },
+    by,
+  );
+const buildLent = (service: SimNode['service']) =>
+  service.submit(
+    'build_and_run_instance',
+    { uuid, name: 'lent', flavor: '4c8g', volumes: [{ volume_id: builtVolume, bootable: true }] },
+    by,
+  );
+const rebuild = (service: SimNode['service']) =>
+  service.submit(
+    'rebuild_instance',
+    { uuid, userdata: { admin_pass: 'crash' }, ssh_keys: ['ssh-ed25519 AAAA'], request_id: 'again' },
     by,
   );
 const destroy = (service: SimNode['service']) => service.submit('destroy_instance', { uuid }, by);
@@ -106,6 +139,62 @@ export const scenarios: readonly Scenario[] = [
     faults: [{ port: 'power', method: 'powerOff', kind: 'ignores-soft-off' }],
     submit: stop,
   },
+  { name: 'build-lent', base: 'empty', kind: 'build', faults: [], submit: buildLent },
+  ...(['active', 'stopped', 'rescued'] as const).map(
+    (base): Scenario => ({
+      name: `rebuild-${base}`,
+      base,
+      kind: 'rebuild',
+      ...(base === 'rescued' ? { through: 'unrescue' } : {}),
+      faults: [],
+      submit: rebuild,
+    }),
+  ),
+  {
+    name: 'rebuild-lent',
+    base: 'lent',
+    kind: 'rebuild',
+    faults: [],
+    submit: (service) => service.submit('rebuild_instance', { uuid, userdata: '#!/bin/sh' }, by),
+  },
+  ...(['active', 'stopped'] as const).map(
+    (base): Scenario => ({
+      name: base === 'active' ? 'rescue' : `rescue-${base}`,
+      base,
+      kind: 'rescue',
+      faults: [],
+      submit: (service) => service.submit('rescue_instance', { uuid, admin_pass: 'crash' }, by),
+    }),
+  ),
+  {
+    name: 'unrescue',
+    base: 'rescued',
+    kind: 'unrescue',
+    faults: [],
+    submit: (service) => service.submit('unrescue_instance', { uuid }, by),
+  },
+  {
+    name: 'reset-password',
+    base: 'active',
+    kind: 'reset_admin_password',
+    faults: [],
+    submit: (service) => service.submit('reset_instance_admin_password', { uuid, new_password: 'crash' }, by),
+  },
+  {
+    name: 'detach-boot',
+    base: 'lent',
+    kind: 'detach_volume',
+    faults: [],
+    submit: (service) => service.submit('detach_volume', { uuid, volume_id: builtVolume }, by),
+  },
+  {
+    name: 'attach-boot',
+    base: 'bootless',
+    kind: 'attach_volume',
+    faults: [],
+    submit: (service) =>
+      service.submit('attach_volume', { uuid, volume: { volume_id: builtVolume, bootable: true } }, by),
+  },
   { name: 'reboot-soft', base: 'active', kind: 'reboot', faults: [], submit: reboot('soft') },
   { name: 'reboot-hard', base: 'active', kind: 'reboot', faults: [], submit: reboot('hard') },
   ...(['active', 'stopped'] as const).flatMap((base): Scenario[] => [
@@ -162,6 +251,7 @@ const effectsByWhat: Readonly<Record<string, readonly (readonly [SimPeer, string
   ],
   volume: [
     ['volume', 'ensureVolumeFromImage'],
+    ['volume', 'ensureDrive'],
     ['volume', 'deleteVolume'],
   ],
   connect: [
@@ -188,7 +278,16 @@ const effectsByWhat: Readonly<Record<string, readonly (readonly [SimPeer, string
   delete: [['volume', 'deleteVolume']],
   release: [['snic', 'releaseFunction']],
   off: [['power', 'powerOff']],
-  'soft-off': [['power', 'powerOff']],
+  'soft-off': [
+    ['power', 'powerOff'],
+    ['power', 'powerOn'],
+  ],
+  reset: [
+    ['power', 'reset'],
+    ['power', 'powerOff'],
+    ['power', 'powerOn'],
+  ],
+  write: [['volume', 'ensureDrive']],
   on: [
     ['power', 'powerOn'],
     ['power', 'powerOff'],
@@ -196,14 +295,17 @@ const effectsByWhat: Readonly<Record<string, readonly (readonly [SimPeer, string
   'boot-device': [['power', 'setNextBoot']],
 };
 
+/** What the host starts from in one scenario or another. */
+const bootVolumes = [rootVolumeId(instance), rebuiltVolumeId(instance, 'again'), rescueVolumeId(instance), builtVolume];
+
 /** What a step, or its undo, may do to the world; the step's own first, then its undo's. */
 export function effectsOf(step: string): readonly Effect[] {
   const [kind = '', what = '', key = ''] = step.split(':');
   const effects = effectsByWhat[what] ?? [];
-  return effects.map(([port, method]) => {
+  return effects.flatMap(([port, method]) => {
     if (kind === 'host') {
-      const boot = diskFunctionId(instance, rootVolumeId(instance));
-      return { port, method, key: method === 'setNextBoot' ? boot : 'host' };
+      if (method !== 'setNextBoot') return { port, method, key: 'host' };
+      return bootVolumes.map((volume) => ({ port, method, key: diskFunctionId(instance, volume) }));
     }
     const functionId =
       kind === 'disk' ? diskFunctionId(instance, asId<VolumeId>(key)) : nicFunctionId(instance, asId<PortId>(key));

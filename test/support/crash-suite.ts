@@ -6,9 +6,10 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import type { OperationKind } from '../../core/instance-state.ts';
 import { ownedThings } from '../../drivers/sim/invariants.ts';
 import { type Failing, type Life, plantForeigners, startLife } from './crash-life.ts';
-import { type BaseName, effectsOf, instance, type Scenario, scenarioOf } from './crash-scenario.ts';
+import { type BaseName, bases, effectsOf, instance, type Scenario, scenarioOf } from './crash-scenario.ts';
 import { faultsOf, type Shape, shapeOf } from './crash-shape.ts';
 
 /** What becomes of the store after the death. */
@@ -28,6 +29,8 @@ export interface Rehearsal {
   readonly done: Shape | null;
   /** The instance when only a first request was accepted. */
   readonly instead: Shape | null;
+  /** The instance at the scenario's `through`. */
+  readonly through: Shape | null;
   /** Effect -> how often it may happen without a kill, whichever way the operation goes. */
   readonly effects: ReadonlyMap<string, number>;
 }
@@ -37,6 +40,9 @@ export interface CrashCase {
   readonly rehearsal: Rehearsal;
   readonly point: number;
 }
+
+/** In the middle of these an instance has no boot disk plugged: without a store nothing says that it was one. */
+const unwhole: readonly OperationKind[] = ['build', 'destroy', 'rebuild'];
 
 /** Name of a case: `CRASH_CASE` replays it. */
 export function caseName({ rehearsal, point }: CrashCase): string {
@@ -61,16 +67,16 @@ export async function openBench(): Promise<CrashBench> {
   const bare = await startLife({ dir: ensure(base('empty')), seed: 'base' });
   plantForeigners(bare.world);
   await bare.close();
-  const make = async (from: BaseName, to: BaseName, scenario: string): Promise<void> => {
+  for (const [to, from, through] of bases) {
     cpSync(base(from), base(to), { recursive: true });
     const life = await startLife({ dir: base(to), seed: `base ${to}` });
-    await life.drive(scenarioOf(scenario).submit(life.node.service));
-    await settle(life);
+    for (const scenario of through) {
+      await life.drive(scenarioOf(scenario).submit(life.node.service));
+      await settle(life);
+    }
     await life.close();
     rmSync(join(base(to), 'effects.log'), { force: true });
-  };
-  await make('empty', 'active', 'build');
-  await make('active', 'stopped', 'stop');
+  }
   let taken = 0;
   const copy = (from: string): string => {
     taken += 1;
@@ -84,7 +90,9 @@ export async function openBench(): Promise<CrashBench> {
 
   async function rehearse(scenario: Scenario, failing: Failing = []): Promise<Rehearsal> {
     if (failing.length > 0 && !done.has(scenario.name)) await rehearse(scenario);
-    if (scenario.instead && !done.has(scenario.instead)) await rehearse(scenarioOf(scenario.instead));
+    for (const other of [scenario.instead, scenario.through]) {
+      if (other && !done.has(other)) await rehearse(scenarioOf(other));
+    }
     const dir = copy(base(scenario.base));
     const moments: string[] = [];
     const life = await startLife({
@@ -120,6 +128,7 @@ export async function openBench(): Promise<CrashBench> {
       after,
       done: done.get(scenario.name) ?? null,
       instead: done.get(scenario.instead ?? '') ?? before,
+      through: done.get(scenario.through ?? '') ?? null,
       effects,
       moments: moments.slice(0, seen),
       steps: operation?.steps.map((each) => each.name) ?? [],
@@ -260,7 +269,7 @@ function ranTwice(rehearsal: Rehearsal, inFlight: readonly string[], dir: string
 }
 
 async function reviveLost({ rehearsal }: CrashCase, dir: string, log: (line: string) => void) {
-  const { scenario, before, done, instead } = rehearsal;
+  const { scenario, before, done, instead, through } = rehearsal;
   const life = await startLife({ dir, seed: 'life without memory', scenario });
   const wrong: string[] = [];
   try {
@@ -269,11 +278,14 @@ async function reviveLost({ rehearsal }: CrashCase, dir: string, log: (line: str
     log(`lost: ${JSON.stringify(shape)}`);
     if (!settled) wrong.push('reconcile does not come to rest');
     wrong.push(...faultsOf(life));
-    const mayBeGone = scenario.kind === 'build' || scenario.kind === 'destroy';
+    const mayBeGone =
+      unwhole.includes(scenario.kind) || scenario.base === 'bootless' || scenario.name === 'detach-boot';
     const fits =
-      shape === null ? mayBeGone : [before, done, instead].some((each) => each !== null && isWhole(each, shape));
+      shape === null
+        ? mayBeGone
+        : [before, done, instead, through].some((each) => each !== null && isWhole(each, shape));
     if (!fits) wrong.push(`neither whole nor gone: ${JSON.stringify(shape)}, was ${JSON.stringify(before)}`);
-    if (shape && shape.state !== 'active' && shape.state !== 'stopped') wrong.push(`readopted as ${shape.state}`);
+    if (shape && !['active', 'stopped', 'rescued'].includes(shape.state)) wrong.push(`readopted as ${shape.state}`);
     wrong.push(...(await destroyed(life)));
   } finally {
     await life.close();
