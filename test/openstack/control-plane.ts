@@ -12,6 +12,7 @@ import {
   type Token,
   type UserAuth,
 } from '../../platform-adapter/openstack/rest/keystone.ts';
+import { NODES } from './support/nodes.ts';
 
 /** A control plane that somebody brought up for tests. */
 export interface ControlPlane {
@@ -21,6 +22,13 @@ export interface ControlPlane {
   /** The user of the compute services. */
   readonly service: Credentials & { readonly kind: 'password' };
 }
+
+/**
+ * Hosts that ports can be bound to: those that DPU_COMPUTE_OPENSTACK_CHASSIS names with commas between, for a control plane of somebody's own; or else
+ * the tests' nodes.
+ */
+export const chassis: readonly string[] =
+  process.env.DPU_COMPUTE_OPENSTACK_CHASSIS?.split(',') ?? Object.values(NODES).map(({ hostname }) => hostname);
 
 /** Who the tests' compute services sign in as; its password is in DPU_COMPUTE_NOVA_PASSWORD, or else the admin's. */
 const serviceUser = { username: 'nova', project: 'service' } as const;
