@@ -151,7 +151,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     hooks: timeCommits(metrics, clock),
   });
   const peers = await openPeers({ config, clock, random, log });
-  const { snic, storage, volumes, power } = peers;
+  const { snic, storage, power } = peers;
   const imported = readImportedIdentity(config.state_dir);
   checkNames(config, imported);
   const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node, imported });
@@ -173,6 +173,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     onFatal: fatal,
   });
   const networks = platform?.networks ?? createSubnetService(store, config.catalogue.subnets);
+  const volumes = platform?.volumes(peers.volumes) ?? peers.volumes;
   const bios = createBiosKeeper({ bios: peers.bios, store, policy: config.host.bios, clock, log });
   if (imported?.bios_baseline) await bios.adopt(imported.bios_baseline);
   if (imported) forgetImportedIdentity(config.state_dir);
