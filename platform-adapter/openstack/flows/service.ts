@@ -142,6 +142,8 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
       overtakes: definition.overtakes ?? false,
     });
     if (!fresh) {
+      // not acknowledged before the daemon died: the token that died with it is back
+      if (received.credentials && !isEnded(record.state)) credentials.set(record.id, received.credentials);
       log.debug('a request came again', { flow: record.id, method, instance });
       return record;
     }

@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto';
+import { DpuError } from '../../../core/errors.ts';
+import type { ComputeService } from '../../../core/ports/compute-service.ts';
+import type { Instance } from '../../../schemas/generated/instance.ts';
+import type { Operation } from '../../../schemas/generated/operation.ts';
+
+/** A node's use cases that outlive a restart of the adapter: operations end at once, the same request again is the same operation. */
+export interface FakeCompute {
+  readonly service: ComputeService;
+  /** Instance -> its state. */
+  readonly instances: Map<string, Instance['state']>;
+  readonly submitted: { readonly method: string; readonly args: Readonly<Record<string, unknown>> }[];
+  /** What the next operation of this method ends with; it is taken once. */
+  readonly failNext: Map<string, NonNullable<Operation['error']>>;
+  /** Called before each submit; what it throws is the answer. */
+  onSubmit: (method: string) => void | Promise<void>;
+}
+
+const states: Readonly<Record<string, Instance['state']>> = {
+  build_and_run_instance: 'active',
+  start_instance: 'active',
+  reboot_instance: 'active',
+  stop_instance: 'stopped',
+  pause_vm: 'paused',
+  unpause_vm: 'active',
+  suspend_instance: 'suspended',
+  resume_instance: 'active',
+  destroy_instance: 'deleted',
+};
+
+/** A node with no instance. */
+export function createFakeCompute(): FakeCompute {
+  const instances = new Map<string, Instance['state']>();
+  const byKey = new Map<string, string>();
+  const operations = new Map<string, Operation>();
+  const fake: FakeCompute = {
+    instances,
+    submitted: [],
+    failNext: new Map(),
+    onSubmit: () => {},
+    service: {
+      async submit(method: string, args: Readonly<Record<string, unknown>>) {
+        await fake.onSubmit(method);
+        const uuid = String(args.uuid);
+        const key = method === 'build_and_run_instance' ? `build:${uuid}` : `request:${String(args.request_id)}`;
+        const before = operations.get(byKey.get(key) ?? '');
+        if (before) return before;
+        if (method !== 'build_and_run_instance' && !instances.has(uuid))
+          throw new DpuError('not_found', 'instance does not exist');
+        fake.submitted.push({ method, args });
+        const error = fake.failNext.get(method) ?? null;
+        fake.failNext.delete(method);
+        const operation = {
+          id: randomUUID(),
+          state: error ? 'failed' : 'succeeded',
+          error,
+        } as Operation;
+        operations.set(operation.id, operation);
+        byKey.set(key, operation.id);
+        const state = states[method];
+        if (error && method === 'build_and_run_instance') instances.set(uuid, 'error');
+        else if (state !== undefined && !error) instances.set(uuid, state);
+        if (method === 'destroy_instance' && !error) byKey.delete(`build:${uuid}`);
+        return operation;
+      },
+      waitForEnd: async (id: string) => operations.get(id),
+      retryOperation: async (id: string) => operations.get(id),
+      getInstance(uuid: string) {
+        const state = instances.get(uuid);
+        if (state === undefined) throw new DpuError('not_found', 'instance does not exist');
+        return { uuid, state, flavor: { name: 'f', vcpus: 1, memory_mib: 1024 }, interfaces: [], volumes: [] };
+      },
+      nodeStatus: () => ({
+        ready: true,
+        instances: [...instances].map(([uuid, state]) => ({ uuid, state })),
+      }),
+    } as unknown as ComputeService,
+  };
+  return fake;
+}

@@ -1,0 +1,157 @@
+import { RemoteError } from 'oslo-messaging';
+import type { Json, JsonObject } from '../../../core/units.ts';
+import type { TopicClients } from '../../../platform-adapter/openstack/wire/conductor.ts';
+
+/** A message that was cast to another service of nova. */
+export interface SentCast {
+  readonly topic: string;
+  readonly method: string;
+  readonly args: JsonObject;
+}
+
+/** nova's database, as far as flows of one server see it. */
+export interface FakeConductor {
+  readonly clients: TopicClients;
+  /** The server's record; null once it was destroyed. */
+  instance: Record<string, Json> | null;
+  readonly devices: Map<number, Record<string, Json>>;
+  readonly virtualInterfaces: Map<string, Record<string, Json>>;
+  networkInfo: string;
+  readonly faults: JsonObject[];
+  /** `start compute_stop_instance`, `finish compute_stop_instance` or `finish … : text`. */
+  readonly events: string[];
+  /** What each Instance.save set. */
+  readonly saves: JsonObject[];
+  readonly casts: SentCast[];
+  /** Called before each call; what it throws is the answer. */
+  onCall: (name: string) => void | Promise<void>;
+}
+
+const primitive = (name: string, data: JsonObject): Json => ({
+  'nova_object.name': name,
+  'nova_object.namespace': 'nova',
+  'nova_object.version': '1.0',
+  'nova_object.data': data,
+});
+
+function fail(rpcClass: string, kwargs: JsonObject = {}): never {
+  throw new RemoteError(rpcClass, 'nova.exception', rpcClass, kwargs);
+}
+
+/** A conductor with one server and its mappings. */
+export function createFakeConductor(instance: JsonObject, devices: readonly JsonObject[]): FakeConductor {
+  const fake: FakeConductor = {
+    clients: (topic) => ({
+      async call(method, args) {
+        const answer = await serve(method, JSON.parse(JSON.stringify(args)) as JsonObject);
+        return JSON.parse(JSON.stringify(answer)) as unknown;
+      },
+      async cast(method, args) {
+        await fake.onCall(`${topic} ${method}`);
+        fake.casts.push({ topic, method, args: JSON.parse(JSON.stringify(args)) as JsonObject });
+      },
+      async close() {},
+    }),
+    instance: { ...instance },
+    devices: new Map(devices.map((device) => [Number(device.id), { ...device }])),
+    virtualInterfaces: new Map(),
+    networkInfo: '[]',
+    faults: [],
+    events: [],
+    saves: [],
+    casts: [],
+    onCall: () => {},
+  };
+
+  const there = (): Record<string, Json> => fake.instance ?? fail('InstanceNotFound', { instance_id: 'gone' });
+
+  async function serve(method: string, args: JsonObject): Promise<Json> {
+    if (method === 'object_action') {
+      const object = args.objinst as JsonObject;
+      const name = `${String(object['nova_object.name'])}.${String(args.objmethod)}`;
+      await fake.onCall(name);
+      const data = object['nova_object.data'] as JsonObject;
+      const dirty = (object['nova_object.changes'] ?? []) as readonly string[];
+      const changes = Object.fromEntries(dirty.map((field) => [field, data[field] ?? null]));
+      return [act(name, data, changes, args.kwargs as JsonObject), null];
+    }
+    const name = `${String(args.objname)}.${String(args.objmethod)}`;
+    await fake.onCall(name);
+    return ask(name, args.args as readonly Json[], args.kwargs as JsonObject);
+  }
+
+  function act(name: string, data: JsonObject, changes: JsonObject, kwargs: JsonObject): JsonObject {
+    switch (name) {
+      case 'Instance.save': {
+        const record = there();
+        const expected = kwargs.expected_task_state;
+        if ('expected_task_state' in kwargs) {
+          const states = Array.isArray(expected) ? (expected as readonly Json[]) : [expected ?? null];
+          if (!states.includes(record.task_state ?? null)) {
+            fail(record.task_state === 'deleting' ? 'UnexpectedDeletingTaskStateError' : 'UnexpectedTaskStateError');
+          }
+        }
+        fake.saves.push(changes);
+        Object.assign(record, changes);
+        return {};
+      }
+      case 'Instance.destroy':
+        there();
+        fake.instance = null;
+        return {};
+      case 'BlockDeviceMapping.save':
+        Object.assign(fake.devices.get(Number(data.id)) ?? fail('VolumeBDMNotFound'), changes);
+        return {};
+      case 'InstanceFault.create':
+        there();
+        fake.faults.push(changes);
+        return {};
+      case 'InstanceInfoCache.save':
+        there();
+        fake.networkInfo = String(changes.network_info);
+        return {};
+      case 'VirtualInterface.create':
+        if (fake.virtualInterfaces.has(String(changes.uuid))) fail('VirtualInterfaceCreateException');
+        fake.virtualInterfaces.set(String(changes.uuid), { ...changes, id: fake.virtualInterfaces.size + 1 });
+        return {};
+      default:
+        throw new Error(`the fake conductor knows no ${name}`);
+    }
+  }
+
+  function ask(name: string, args: readonly Json[], _kwargs: JsonObject): Json {
+    switch (name) {
+      case 'InstanceActionEvent.event_start':
+        fake.events.push(`start ${String(args[1])}`);
+        return null;
+      case 'InstanceActionEvent.event_finish_with_failure': {
+        const text = _kwargs.exc_val;
+        fake.events.push(`finish ${String(args[1])}${typeof text === 'string' ? `: ${text}` : ''}`);
+        return null;
+      }
+      case 'Instance.get_by_uuid': {
+        const info = primitive('InstanceInfoCache', { network_info: fake.networkInfo });
+        return primitive('Instance', { ...there(), info_cache: info });
+      }
+      case 'BlockDeviceMappingList.get_by_instance_uuid':
+        return primitive('BlockDeviceMappingList', {
+          objects: [...fake.devices.values()].map((device) => primitive('BlockDeviceMapping', device)),
+        });
+      case 'VirtualInterface.get_by_uuid': {
+        const found = fake.virtualInterfaces.get(String(args[0]));
+        return found ? primitive('VirtualInterface', found) : null;
+      }
+      case 'VirtualInterface.delete_by_instance_uuid':
+        fake.virtualInterfaces.clear();
+        return null;
+      case 'InstanceInfoCache.get_by_instance_uuid':
+        return primitive('InstanceInfoCache', { network_info: fake.networkInfo });
+      case 'ConsoleAuthToken.clean_console_auths_for_instance':
+        return null;
+      default:
+        throw new Error(`the fake conductor knows no ${name}`);
+    }
+  }
+
+  return fake;
+}

@@ -1,0 +1,210 @@
+import { randomUUID } from 'node:crypto';
+import { DpuError } from '../../../core/errors.ts';
+import type { Services } from '../../../platform-adapter/openstack/flows/flow.ts';
+import type { Attachment, Cinder, CinderVolume } from '../../../platform-adapter/openstack/rest/cinder.ts';
+import type { Neutron, Port } from '../../../platform-adapter/openstack/rest/neutron.ts';
+import type { Placement } from '../../../platform-adapter/openstack/rest/placement.ts';
+
+/** Neutron, Cinder and Placement, as far as flows use them. */
+export interface FakeServices {
+  readonly services: Services;
+  readonly placement: Placement;
+  readonly ports: Map<string, Port>;
+  readonly volumes: Map<string, CinderVolume>;
+  readonly attachments: Map<string, Attachment>;
+  /** Consumers that hold something. */
+  readonly allocations: Set<string>;
+  addPort(fields?: Partial<Port>): Port;
+  addVolume(fields?: Partial<CinderVolume>): CinderVolume;
+  addAttachment(volume: string, instance: string): Attachment;
+  /** Whether a port that is bound goes ACTIVE. */
+  plugged: boolean;
+  /** Called before each call (`neutron.createPort`); what it throws is the answer. */
+  onCall: (name: string) => void | Promise<void>;
+}
+
+/** The network that ports are on. */
+export const network = 'aaaaaaaa-0000-4000-8000-000000000001';
+
+function missing(what: string): never {
+  throw new DpuError('not_found', `${what} is not there`);
+}
+
+/** Empty services. */
+export function createFakeServices(): FakeServices {
+  const ports = new Map<string, Port>();
+  const volumes = new Map<string, CinderVolume>();
+  const attachments = new Map<string, Attachment>();
+  const allocations = new Set<string>();
+  const fake: FakeServices = {
+    services: { neutron: {} as Neutron, cinder: {} as Cinder, glance: {} as Services['glance'] },
+    placement: watched('placement', {
+      async deleteAllocations(consumer: string) {
+        allocations.delete(consumer);
+      },
+    }) as unknown as Placement,
+    ports,
+    volumes,
+    attachments,
+    allocations,
+    addPort(fields = {}) {
+      const port: Port = {
+        id: randomUUID(),
+        name: '',
+        networkId: network,
+        projectId: 'project',
+        macAddress: `fa:16:3e:00:00:${(ports.size + 16).toString(16)}`,
+        adminStateUp: true,
+        status: 'DOWN',
+        deviceId: '',
+        deviceOwner: '',
+        fixedIps: [],
+        securityGroups: [],
+        dnsName: null,
+        portSecurityEnabled: true,
+        vnicType: 'normal',
+        bindingHost: '',
+        vifType: 'unbound',
+        vifDetails: {},
+        bindingProfile: {},
+        resourceRequest: null,
+        ...fields,
+      };
+      ports.set(port.id, port);
+      return port;
+    },
+    addVolume(fields = {}) {
+      const volume: CinderVolume = {
+        id: randomUUID(),
+        name: '',
+        status: 'available',
+        sizeGib: 1,
+        bootable: true,
+        multiattach: false,
+        encrypted: false,
+        volumeType: null,
+        availabilityZone: null,
+        projectId: 'project',
+        snapshotId: null,
+        attachments: [],
+        metadata: {},
+        imageMetadata: {},
+        sharedTargets: null,
+        serviceUuid: null,
+        ...fields,
+      };
+      volumes.set(volume.id, volume);
+      return volume;
+    },
+    addAttachment(volumeId, instance) {
+      const attachment: Attachment = {
+        id: randomUUID(),
+        volumeId,
+        instance,
+        status: 'reserved',
+        attachMode: null,
+        connectionInfo: null,
+      };
+      attachments.set(attachment.id, attachment);
+      return attachment;
+    },
+    plugged: true,
+    onCall: () => {},
+  };
+
+  function watched<Peer extends object>(service: string, peer: Peer): Peer {
+    return new Proxy(peer, {
+      get(target, name) {
+        const method = Reflect.get(target, name) as ((...args: unknown[]) => unknown) | undefined;
+        if (typeof method !== 'function') throw new Error(`the fake ${service} has no ${String(name)}`);
+        return async (...args: unknown[]) => {
+          await fake.onCall(`${service}.${String(name)}`);
+          return await method(...args);
+        };
+      },
+    });
+  }
+
+  const neutron: Partial<Neutron> = {
+    listNetworks: async ({ ids, shared }) => {
+      if (ids !== undefined || shared === true) return [];
+      return [{ id: network, name: 'private', external: false } as Awaited<ReturnType<Neutron['showNetwork']>>];
+    },
+    showNetwork: async () => missing('the network'),
+    listSubnets: async () => [],
+    listFloatingIps: async () => [],
+    listSecurityGroups: async () => [{ id: 'group-1', name: 'web' }],
+    extensions: async () => new Set<string>(),
+    listPorts: async ({ deviceId }) => [...ports.values()].filter((port) => port.deviceId === deviceId),
+    showPort: async (id) => ports.get(id) ?? missing('the port'),
+    createPort: async ({ networkId, fixedIps = [], securityGroups = [], ...fields }) =>
+      fake.addPort({
+        ...(fields as Partial<Port>),
+        networkId,
+        securityGroups,
+        fixedIps: fixedIps.map(({ ipAddress = '10.0.0.9' }) => ({ subnetId: 'subnet', ipAddress })),
+      }),
+    async updatePort(id, change) {
+      const port = ports.get(id) ?? missing('the port');
+      const { bindingHost, ...rest } = change;
+      const bound = bindingHost === undefined ? port.bindingHost : (bindingHost ?? '');
+      const next = {
+        ...port,
+        ...(rest as Partial<Port>),
+        bindingHost: bound,
+        vifType: bound === '' ? 'unbound' : 'ovs',
+        status: bound === '' || !fake.plugged ? 'DOWN' : 'ACTIVE',
+      };
+      ports.set(id, next);
+      return next;
+    },
+    async deletePort(id) {
+      ports.delete(id);
+    },
+  };
+
+  const volume = (id: string): CinderVolume => volumes.get(id) ?? missing('the volume');
+  const cinder: Partial<Cinder> = {
+    showVolume: async (id) => volume(id),
+    listVolumes: async ({ metadata = {} }) =>
+      [...volumes.values()].filter((each) =>
+        Object.entries(metadata).every(([name, value]) => each.metadata[name] === value),
+      ),
+    createVolume: async ({ sizeGib, metadata = {} }) => fake.addVolume({ sizeGib, metadata, status: 'available' }),
+    waitForVolume: async (id) => volume(id),
+    async deleteVolume(id) {
+      const held = [...attachments.values()].some(({ volumeId }) => volumeId === id);
+      if (held) throw new DpuError('bad_state', 'the volume is in use');
+      volumes.delete(id);
+    },
+    createAttachment: async ({ volumeId, instance }) => fake.addAttachment(volumeId, instance),
+    showAttachment: async (id) => attachments.get(id) ?? missing('the attachment'),
+    listAttachments: async ({ volumeId }) => [...attachments.values()].filter((each) => each.volumeId === volumeId),
+    async updateAttachment(id) {
+      const attachment = attachments.get(id) ?? missing('the attachment');
+      const connectionInfo = {
+        driver_volume_type: 'iscsi',
+        data: { auth_password: 'chap-secret', volume_id: attachment.volumeId },
+      };
+      const next = { ...attachment, connectionInfo, status: 'attaching' };
+      attachments.set(id, next);
+      return next;
+    },
+    async completeAttachment(id) {
+      const attachment = attachments.get(id) ?? missing('the attachment');
+      attachments.set(id, { ...attachment, status: 'attached' });
+      volumes.set(attachment.volumeId, { ...volume(attachment.volumeId), status: 'in-use' });
+    },
+    async deleteAttachment(id) {
+      const attachment = attachments.get(id);
+      attachments.delete(id);
+      const held = attachment && volumes.get(attachment.volumeId);
+      if (held) volumes.set(held.id, { ...held, status: 'available' });
+    },
+  };
+  Object.assign(fake.services, {
+    neutron: watched('neutron', neutron),
+    cinder: watched('cinder', cinder),
+  });
+  return fake;
+}
