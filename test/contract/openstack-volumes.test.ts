@@ -118,6 +118,7 @@ describe("Cinder's volumes", () => {
   it('are connected to nobody else than their server', async () => {
     answer({ attachments: [{ ...attachment({}), instance: 'another' }] });
     await rejection(cloud.volumes.connect(spec), 'not_found');
+    expect(cloud.service.seen).toHaveLength(1);
     cloud.service.next.push({ status: 503 }, { status: 503 }, { status: 503 }, { status: 503 });
     await rejection(cloud.volumes.connect(spec), 'unavailable');
   });
