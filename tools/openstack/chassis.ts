@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { representorOf } from '../../drivers/sim/card.ts';
 import { exec } from '../../kit/exec.ts';
 import { programEnvironment, StackError } from './programs.ts';
 import { ovnEnvironment } from './services.ts';
@@ -44,9 +45,12 @@ export interface ChassisOptions {
 const BRIDGE = 'br-int';
 const PARTS: readonly ChassisPart[] = ['ovsdb', 'vswitchd', 'controller'];
 
-/** Names of the representors of a simulated card with so many functions. */
+/** Names of the representors that a simulated card with so many functions may have. */
 export function simulatedRepresentors(functions: number): readonly string[] {
-  return Array.from({ length: functions }, (_, slot) => `pf${slot}rep0`);
+  const slots = Array.from({ length: functions }, (_, slot) => slot);
+  const types = ['PF', 'VF'] as const;
+  const names = types.flatMap((type) => slots.map((slot) => representorOf({ class: 'virtio-net', type, slot })));
+  return names.filter((name) => name !== null);
 }
 
 /** Starts what of a chassis does not run; ends when OVN knows it. @throws StackError */

@@ -37,8 +37,10 @@ export interface Stack {
   readonly transportUrl: string;
   /** The administrator. */
   readonly admin: Account;
-  /** A shell's environment for the `openstack` client. */
+  /** A file with the environment of the `openstack` client, for a shell. */
   readonly openrc: string;
+  /** The same as variables; holds the administrator's password. */
+  readonly shell: Readonly<Record<string, string>>;
   /** Finds the compute nodes that registered since, as an operator does: `nova-manage cell_v2 discover_hosts`. */
   discoverHosts(): Promise<void>;
   /** Stops one service; what it has queued stays. */
@@ -93,7 +95,7 @@ export async function stackUp({ dir, ceph = false, cache, say = () => {} }: UpOp
   const stack = stackOf(layout, programs, broker.url);
   if (!isEquipped) await timed('resources', bootstrapResources(layout, await signIn(stack.admin)));
   await writeFile(equipped, equipment);
-  await writePrivately(stack.openrc, openrcText(stack));
+  await writePrivately(stack.openrc, openrcText(stack.shell));
   for (const name of SERVICES)
     if (!programs.isRunning(name)) throw new StackError(`${name} ended:\n${programs.trouble(name)}`);
   say(`up after ${((performance.now() - begun) / 1000).toFixed(1)} s`);
@@ -139,6 +141,7 @@ function stackOf(layout: StackLayout, programs: Programs, transportUrl: string):
     transportUrl,
     admin: { authUrl, username: 'admin', password: layout.password, project: 'admin' },
     openrc: join(layout.dir, 'openrc'),
+    shell: shellOf(layout, authUrl),
     async discoverHosts() {
       const config = ['--config-file', configFile(layout, 'nova')];
       await manage(layout, 'discover-hosts', ['nova-manage', ...config, 'cell_v2', 'discover_hosts']);
@@ -189,8 +192,8 @@ async function ensureIdentities(layout: StackLayout, programs: Programs): Promis
   }
 }
 
-function openrcText({ authUrl, layout }: Pick<Stack, 'authUrl' | 'layout'>): string {
-  const variables = {
+function shellOf(layout: StackLayout, authUrl: string): Readonly<Record<string, string>> {
+  return {
     OS_AUTH_URL: authUrl,
     OS_IDENTITY_API_VERSION: '3',
     OS_REGION_NAME: layout.region,
@@ -205,6 +208,9 @@ function openrcText({ authUrl, layout }: Pick<Stack, 'authUrl' | 'layout'>): str
     OS_IMAGE_API_VERSION: '2',
     no_proxy: '*',
   };
+}
+
+function openrcText(variables: Readonly<Record<string, string>>): string {
   return Object.entries(variables)
     .map(([name, value]) => `export ${name}='${value}'\n`)
     .join('');

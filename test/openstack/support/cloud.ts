@@ -66,26 +66,10 @@ export async function openCloud(): Promise<Cloud> {
     network: (name) => idOf(networks, name),
     async client<Answer>(...words: readonly string[]): Promise<Answer> {
       const { stdout } = await promisify(execFile)('openstack', [...words, '-f', 'json'], {
-        env: programEnvironment(shellVariables(stack)),
+        env: programEnvironment(stack.shell),
         timeout: 120_000,
       });
       return JSON.parse(stdout) as Answer;
     },
-  };
-}
-
-function shellVariables({ admin, layout }: Stack): Record<string, string> {
-  return {
-    OS_AUTH_URL: admin.authUrl,
-    OS_IDENTITY_API_VERSION: '3',
-    OS_REGION_NAME: layout.region,
-    OS_USERNAME: admin.username,
-    OS_PASSWORD: admin.password,
-    OS_PROJECT_NAME: admin.project,
-    OS_USER_DOMAIN_NAME: 'Default',
-    OS_PROJECT_DOMAIN_NAME: 'Default',
-    OS_COMPUTE_API_VERSION: '2.93',
-    OS_VOLUME_API_VERSION: '3.70',
-    OS_PLACEMENT_API_VERSION: '1.39',
   };
 }
