@@ -36,11 +36,16 @@ export const volumes = {
 } as const;
 
 /** A world with an image and a few volumes. */
-export function amqpWorld(options: SimOptions = {}, store: WorldStore = memoryWorldStore()): SimWorld {
+export function amqpWorld(
+  options: SimOptions = {},
+  store: WorldStore = memoryWorldStore(),
+  nodeType: 'BM' | 'VM' = 'BM',
+): SimWorld {
   return createSimWorld({
     clock: systemClock,
     random: systemRandom,
     store,
+    hypervisor: nodeType === 'VM',
     options: {
       images: { demo: { size_bytes: 2 ** 30 }, centos_image_uuid: { size_bytes: 2 ** 30 } },
       volumes: {
@@ -66,6 +71,7 @@ export interface AmqpNodeOptions {
   readonly log?: Log;
   readonly amqp?: Partial<AmqpSettings>;
   readonly reportIntervalMs?: number;
+  readonly nodeType?: 'BM' | 'VM';
   /** Wraps the use cases, to watch or to fail them. */
   readonly around?: (service: ComputeService) => ComputeService;
 }
@@ -77,6 +83,7 @@ export async function startAmqpNode(options: AmqpNodeOptions): Promise<AmqpNode>
     world: options.world,
     dir,
     hostname,
+    nodeType: options.nodeType ?? 'BM',
     subnets: { net1: { cidr: '10.9.0.0/24', mac_prefix: 'fa:16:3e' } },
     ...(options.log ? { log: options.log } : {}),
     adapters: (service, store) => [
