@@ -54,6 +54,28 @@ export function sqliteCode(error: unknown): string | null {
   return error instanceof Database.SqliteError ? error.code : null;
 }
 
+/** What is wrong with the disk, by SQLite's code or the system's; null: something else. */
+const diskTroubles: readonly (readonly [RegExp, 'exhausted' | 'unavailable', string])[] = [
+  [/^(SQLITE_FULL|ENOSPC|EDQUOT)$/, 'exhausted', 'the disk is full'],
+  [/^(SQLITE_READONLY|EROFS)/, 'unavailable', 'the file system is read-only'],
+  [/^(SQLITE_IOERR|EIO$)/, 'unavailable', 'the disk fails'],
+  [/^(SQLITE_CANTOPEN|EACCES$|EPERM$)/, 'unavailable', 'the file may not be opened or made'],
+  [/^SQLITE_BUSY/, 'unavailable', 'another process holds the database'],
+];
+
+/**
+ * What a failed use of a database, or of its directory, comes to: `exhausted` (the disk is full), `unavailable` (read-only, failing,
+ * held by another), else `internal`. Our own errors stay as they are.
+ */
+export function databaseError(error: unknown, doing: string): DpuError {
+  if (error instanceof DpuError) return error;
+  const code = sqliteCode(error) ?? (error instanceof Error && 'code' in error ? String(error.code) : null);
+  const found = diskTroubles.find(([pattern]) => code !== null && pattern.test(code));
+  if (!found || code === null) return new DpuError('internal', `${doing} failed`, { cause: error });
+  const [, ours, why] = found;
+  return new DpuError(ours, `${doing} failed: ${why} (${code})`, { cause: error, details: { disk: code } });
+}
+
 /** Page cache of a connection: better-sqlite3's own default is 16 MB, which each connection would fill in time. */
 const cacheKib = 1024;
 
@@ -135,7 +157,7 @@ function inspect(db: Database.Database, options: DatabaseOptions, check: 'quick_
 /**
  * Opens the one connection that writes, after `checkDatabase`; makes the file (0600) and its directory (0700), and
  * brings the schema up to date, each migration in its own transaction.
- * @throws DpuError `internal`, naming the file.
+ * @throws DpuError as `databaseError`, naming the file.
  */
 export function openWriter(options: DatabaseOptions): Database.Database {
   const { file, applicationId, migrations, durability } = options;
@@ -158,9 +180,7 @@ export function openWriter(options: DatabaseOptions): Database.Database {
     return db;
   } catch (error) {
     db?.close();
-    throw error instanceof DpuError
-      ? error
-      : new DpuError('internal', `opening the database ${file} failed`, { cause: error });
+    throw databaseError(error, `opening the database ${file}`);
   }
 }
 

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { DpuError } from '../core/errors.ts';
 import type { Log } from '../core/ports/log.ts';
 import { createRpcServer, type RpcAddress } from '../kit/json-rpc/server.ts';
 import { lockState } from '../kit/state-lock.ts';
@@ -59,7 +60,9 @@ export async function startProgram(parts: ProgramParts): Promise<Program> {
           return result;
         } catch (error) {
           const object = errorObject(error);
-          const level = object.data?.code === 'internal' ? 'error' : 'info';
+          const isOurs =
+            object.data?.code === 'internal' || (error instanceof DpuError && error.details?.disk !== undefined);
+          const level = isOurs ? 'error' : 'info';
           log[level]('request refused', { method: call.method, error });
           throw error;
         }

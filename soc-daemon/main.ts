@@ -1,7 +1,7 @@
 /** The daemon's composition root: with peers.ts the only file of it that names concrete classes. */
 
-import { existsSync, mkdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { DpuError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { ComputeDriver, Machines } from '../core/ports/compute-driver.ts';
@@ -18,6 +18,7 @@ import { readCredential, readSecretFile } from '../kit/credentials.ts';
 import { createMetrics } from '../kit/metrics.ts';
 import { runProgram } from '../kit/program.ts';
 import { systemRandom } from '../kit/random.ts';
+import { databaseError } from '../kit/sqlite.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
 import { consolePath } from './api/console-socket.ts';
@@ -25,6 +26,7 @@ import { type ApiAddress, createApi } from './api/create-api.ts';
 import { openPlatform, openstackConfig, openstackCredentials, openstackTransportUrl } from './openstack.ts';
 import { bmcPassword, checkPeers, openPeers } from './peers.ts';
 import { createBiosKeeper } from './service/bios.ts';
+import { fileNotes } from './service/check-files.ts';
 import { clockProbe } from './service/clock-sync.ts';
 import { hostConsoles, machineConsoles } from './service/consoles.ts';
 import { createDaemon, type Daemon } from './service/daemon.ts';
@@ -125,12 +127,32 @@ function openConsoles(parts: {
   };
 }
 
+/** Why nothing can be made there: mkdir with `recursive` says ENOENT on a read-only file system. */
+function whyNot(directory: string): unknown {
+  let above = dirname(directory);
+  while (!existsSync(above)) above = dirname(above);
+  try {
+    accessSync(above, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+function makeStateDir(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw databaseError(whyNot(directory) ?? error, `making the state directory ${directory}`);
+  }
+}
+
 async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<void>; daemon: Daemon }> {
   const url = transportUrl(config); // first: nothing is stored yet if it can't be read
   const clock = systemClock;
   const random = systemRandom;
   const metrics = createMetrics();
-  mkdirSync(config.state_dir, { recursive: true, mode: 0o700 });
+  makeStateDir(config.state_dir);
   const fatal = (error: unknown): void => {
     log.error('nothing can be journaled any more; the daemon ends and goes on at its next start', { error });
     process.exit(1);
@@ -274,6 +296,6 @@ await runProgram({
   name: 'soc-daemon',
   version: manifest.version,
   load: (file) => loadConfig(file, checkSettings),
-  notes: missingSecrets,
+  notes: (config) => [...missingSecrets(config), ...fileNotes(config, systemClock.wallMs())],
   start,
 });

@@ -1,9 +1,9 @@
-import { toDpuError } from '../../core/errors.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import { abortable } from './abortable.ts';
 import type { Meter, OpenFlowTool } from './openflow-tool.ts';
 import type { Pipeline } from './pipeline.ts';
+import { tellTroubles } from './troubles.ts';
 
 /** What keeps a bridge's flows as they shall be. */
 export interface FlowKeeper {
@@ -31,6 +31,7 @@ export interface FlowKeeperOptions {
 
 const gatherMs = 20;
 const retryMs = 1_000;
+const unset = 'flows of the bridge could not be set';
 
 /** Makes a keeper; it does nothing before it is asked or touched. */
 export function createFlowKeeper({ tool, wanted, clock, log, intervalMs }: FlowKeeperOptions): FlowKeeper {
@@ -41,6 +42,7 @@ export function createFlowKeeper({ tool, wanted, clock, log, intervalMs }: FlowK
   let next: Promise<void> | undefined;
   let timer: Timer | undefined;
   const stop = new AbortController();
+  const troubles = tellTroubles(log);
 
   async function pass(): Promise<void> {
     const pipeline = wanted();
@@ -89,10 +91,13 @@ export function createFlowKeeper({ tool, wanted, clock, log, intervalMs }: FlowK
       timer = undefined;
       if (afresh) applied = null;
       run().then(
-        () => schedule(intervalMs, true),
+        () => {
+          troubles.over(unset);
+          schedule(intervalMs, true);
+        },
         (error) => {
           if (stop.signal.aborted) return;
-          log.warn('flows of the bridge could not be set', { error: toDpuError(error, 'setting flows failed') });
+          troubles.failed(unset, error);
           schedule(retryMs);
         },
       );

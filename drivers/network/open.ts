@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { DpuError, toDpuError } from '../../core/errors.ts';
+import { DpuError } from '../../core/errors.ts';
 import type { Clock, Timer } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { NodeId } from '../../core/units.ts';
@@ -7,6 +7,7 @@ import type { LoadedConfig } from '../../kit/config.ts';
 import { createOvsNetworkBinder, type OvsNetwork } from './binder.ts';
 import { devlinkLookup } from './devlink.ts';
 import { type LocalSource, localServiceOf, startLocalNetworks } from './local/local-networks.ts';
+import { tellTroubles } from './troubles.ts';
 import type { TunnelSpec } from './tunnels.ts';
 
 /** What a configured switch is opened with. */
@@ -82,6 +83,8 @@ function readTls(tls: NonNullable<LoadedConfig['network']['tls']>) {
   return { ca: read(tls.ca_file), cert: read(tls.cert_file), key: read(tls.key_file), verifyHost: false };
 }
 
+const unmade = 'tunnels could not be made yet';
+
 /** Makes the bridge's tunnels these, again and again until it could be done, and after each restart of the switch. */
 function keepTunnels(
   network: OvsNetwork,
@@ -90,6 +93,7 @@ function keepTunnels(
   log: Log,
 ): { again(): void; stop(): void } {
   const stopping = new AbortController();
+  const troubles = tellTroubles(log);
   let timer: Timer | undefined;
 
   function schedule(ms: number): void {
@@ -100,9 +104,10 @@ function keepTunnels(
   async function keep(): Promise<void> {
     try {
       await network.tunnels.replace(specs, stopping.signal);
+      troubles.over(unmade);
     } catch (error) {
       if (stopping.signal.aborted) return;
-      log.warn('tunnels could not be made yet', { error: toDpuError(error, 'making tunnels failed') });
+      troubles.failed(unmade, error);
       schedule(retryMs);
     }
   }

@@ -1,7 +1,7 @@
 import type { OwnershipMark } from '../../core/ports/ownership.ts';
 import type { FunctionClass, FunctionType } from '../../core/ports/snic-controller.ts';
 import type { FunctionId, JsonObject, Mac } from '../../core/units.ts';
-import { checkDatabase, type DatabaseOptions, openWriter, statementCache } from '../../kit/sqlite.ts';
+import { checkDatabase, type DatabaseOptions, databaseError, openWriter, statementCache } from '../../kit/sqlite.ts';
 import type { BackendChange } from '../backends/backend.ts';
 import { initial } from './migrations/0001-initial.ts';
 
@@ -104,21 +104,32 @@ export function openFunctionStore(file: string): FunctionStore {
     },
     list: () => (sql(`SELECT ${names} FROM functions ORDER BY number`).all() as Row[]).map(recordOf),
     put: (record) => {
-      sql(upsert).run({
-        ...record,
-        features: JSON.stringify(record.features),
-        mark: textOf(record.mark),
-        reservation: textOf(record.reservation),
-        change: textOf(record.change),
-      });
+      written(`writing function ${record.id} into the store`, () =>
+        sql(upsert).run({
+          ...record,
+          features: JSON.stringify(record.features),
+          mark: textOf(record.mark),
+          reservation: textOf(record.reservation),
+          change: textOf(record.change),
+        }),
+      );
     },
     remove: (id) => {
-      sql('DELETE FROM functions WHERE id = ?').run(id);
+      written(`removing function ${id} from the store`, () => sql('DELETE FROM functions WHERE id = ?').run(id));
     },
     close: () => {
       db.close();
     },
   };
+}
+
+/** A write that the disk did not take is the disk's: `exhausted` or `unavailable`. */
+function written(doing: string, write: () => unknown): void {
+  try {
+    write();
+  } catch (error) {
+    throw databaseError(error, doing);
+  }
 }
 
 function textOf(value: object | null): string | null {

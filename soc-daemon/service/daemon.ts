@@ -90,6 +90,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     }
     return { check: 'broker', state: 'unknown', found: `not connected now: ${names}` };
   };
+  const noFirmware: HealthProbe = async () => ({ check: 'bios', state: 'ok', found: 'no tenant reaches the firmware' });
   const isSettled = (): boolean =>
     !monitor.status().not_ready_reasons.some(({ id }) => id === 'starting' || id === 'readopting');
   const monitor = createNodeMonitor({
@@ -99,7 +100,11 @@ export function createDaemon(parts: DaemonParts): Daemon {
     snic: peers.snic,
     clock,
     log,
-    probes: [...parts.probes, () => parts.bios.look(isSettled()), broker],
+    probes: [
+      ...parts.probes,
+      ...(driver.nodeType === 'BM' ? [() => parts.bios.look(isSettled())] : [noFirmware]),
+      broker,
+    ],
     restrictedHost: parts.restrictedHost,
     onChange: (status) => events.emit('node', status),
   });

@@ -1,4 +1,4 @@
-import { DpuError, toDpuError } from '../../../core/errors.ts';
+import { DpuError } from '../../../core/errors.ts';
 import type { Clock, Timer } from '../../../core/ports/clock.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { NetworkPort } from '../../../core/ports/network-service.ts';
@@ -8,6 +8,7 @@ import type { OvsNetwork } from '../binder.ts';
 import type { LocalService } from '../pipeline.ts';
 import type { Segment } from '../port-transactions.ts';
 import { isTaken, type OvsCache } from '../tables.ts';
+import { tellTroubles } from '../troubles.ts';
 import { parseRequest } from './dhcp-message.ts';
 import { answerDhcp, type Lease } from './dhcp-server.ts';
 import { metadataOf } from './documents.ts';
@@ -78,6 +79,8 @@ interface Served {
 
 const retryMs = 5_000;
 const lookMs = 60_000;
+const unseen = 'local networks could not be looked at';
+const unserved = 'a local network is not served yet';
 
 /** Where a subnet is answered, by what the database says; null while it is not. */
 export function localServiceOf(cache: OvsCache, node: NodeId, subnet: string): LocalService | null {
@@ -93,6 +96,7 @@ export function startLocalNetworks(options: LocalNetworkOptions): LocalNetworks 
   const served = new Map<string, Served>();
   const places = new Map(Object.keys(subnets).map((subnet) => [subnet, namespaceOf(node, subnet)]));
   const stopping = new AbortController();
+  const troubles = tellTroubles(log);
   let timer: Timer | undefined;
   let running: Promise<void> = Promise.resolve();
 
@@ -124,20 +128,22 @@ export function startLocalNetworks(options: LocalNetworkOptions): LocalNetworks 
     let whole = true;
     try {
       await sweep();
+      troubles.over(unseen);
     } catch (error) {
       if (stopping.signal.aborted) return;
       whole = false;
-      log.warn('local networks could not be looked at', { error: toDpuError(error, 'looking at them failed') });
+      troubles.failed(unseen, error);
     }
     for (const [subnet, place] of places) {
       const of = subnets[subnet];
       if (!of || stopping.signal.aborted) return;
       try {
         await ensureSubnet(subnet, place, of);
+        troubles.over(unserved, subnet);
       } catch (error) {
         if (stopping.signal.aborted) return;
         whole = false;
-        log.warn('a local network is not served yet', { subnet, error: toDpuError(error, 'serving it failed') });
+        troubles.failed(unserved, error, subnet);
       }
     }
     schedule(whole ? lookMs : retryMs);
