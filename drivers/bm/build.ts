@@ -44,6 +44,7 @@ export function buildPlan(parts: BmParts, input: BuildInput, version: 1 | 2): Pl
   const on = hostOnStep(
     parts,
     bootDevices.map((each) => each.name),
+    input.disks.find((disk) => disk.boot)?.functionId ?? null,
   );
   const functions = [...input.disks, ...input.nics].map((each) => each.functionId);
   const record = recordStep(parts, functions, [on.name]);

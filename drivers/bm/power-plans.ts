@@ -46,7 +46,7 @@ function offSteps(parts: BmParts, input: PowerInput): readonly Step[] {
 
 function onSteps(parts: BmParts, input: PowerInput, after: readonly string[]): readonly Step[] {
   const bootDevices = input.boot === null ? [] : [bootDeviceStep(parts, input.boot, after)];
-  const on = hostOnStep(parts, bootDevices.length > 0 ? bootDevices.map((each) => each.name) : after);
+  const on = hostOnStep(parts, bootDevices.length > 0 ? bootDevices.map((each) => each.name) : after, input.boot);
   const record = recordStep(parts, input.boot === null ? [] : [input.boot], [on.name]);
   return [...bootDevices, on, record];
 }

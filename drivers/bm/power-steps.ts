@@ -1,6 +1,6 @@
 /** Steps on the host's power. The host has one owner at a time: all of them exclude each other on the node. */
 
-import { hasCode } from '../../core/errors.ts';
+import { DpuError, hasCode } from '../../core/errors.ts';
 import type { Step } from '../../core/operation/plan.ts';
 import type { FunctionId } from '../../core/units.ts';
 import { stepRetry } from '../devices/deadlines.ts';
@@ -85,8 +85,13 @@ export async function chooseBoot(parts: BmParts, boot: FunctionId, signal: Abort
   }
 }
 
-/** `host:on`: ends when the host is on. Undo: takes the power away. */
-export function hostOnStep(parts: BmParts, after: readonly string[]): Step {
+/**
+ * `host:on`: ends when the host is on, and has its boot disk, null where it has none. A host whose power failed may have lost its functions: a start without
+ * the boot disk would end in the firmware, for good. Undo: takes the power away.
+ */
+export function hostOnStep(parts: BmParts, after: readonly string[], boot: FunctionId | null): Step {
+  const hasBoot = async (signal: AbortSignal): Promise<boolean> =>
+    boot === null || (await parts.snic.listFunctions(signal)).some((each) => each.id === boot && each.plugged);
   return {
     name: 'host:on',
     after,
@@ -94,8 +99,11 @@ export function hostOnStep(parts: BmParts, after: readonly string[]): Step {
     retry: stepRetry,
     exclusive,
     async run({ signal }) {
+      if (boot !== null && !(await hasBoot(signal))) await parts.snic.plugFunction(boot, signal);
       await parts.power.powerOn(signal);
-      return {};
+      if (await hasBoot(signal)) return {};
+      await parts.power.powerOff('hard', 0, signal);
+      throw new DpuError('unavailable', 'the host lost its boot disk while it was switched on');
     },
     async undo({ signal }) {
       await parts.power.powerOff('hard', 0, signal);

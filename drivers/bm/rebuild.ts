@@ -24,7 +24,7 @@ export function rebuildPlan(parts: BmParts, input: RebuildInput): Plan {
   const written = driveSteps(parts, instance, input, [renewed.name]);
   const ready = [renewed.name, ...names(shown), ...names(written), ...unplugsOf(cleared)];
   const bootDevice = bootDeviceStep(parts, input.boot, ready);
-  const on = hostOnStep(parts, [bootDevice.name]);
+  const on = hostOnStep(parts, [bootDevice.name], input.boot);
   const record = recordStep(parts, [input.boot], [on.name]);
   const erased = eraseStep(parts, input.renew, [record.name]);
   const forgotten = old ? [forgetOld(parts, old, [record.name, ...names(taken)])] : [];

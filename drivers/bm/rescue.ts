@@ -23,7 +23,7 @@ export function rescuePlan(parts: BmParts, input: RescueInput): Plan {
   const renewed = renewStep(parts, instance, input, isOff);
   const written = driveSteps(parts, instance, input, isOff);
   const bootDevice = chosenBoot(parts, input, [plug.name, renewed.name, ...written.map((each) => each.name)]);
-  const on = hostOnStep(parts, [bootDevice.name]);
+  const on = hostOnStep(parts, [bootDevice.name], disk.functionId);
   const record = recordStep(parts, [disk.functionId], [on.name]);
   const erased = eraseStep(parts, input.renew, [record.name]);
   return {
@@ -43,7 +43,7 @@ export function unrescuePlan(parts: BmParts, input: UnrescueInput): Plan {
   const taken = rescue ? takeAway(parts, instance, rescue, isOff) : [];
   const before = [...isOff, renewed.name, ...written.map((each) => each.name), ...unplugsOf(taken)];
   const bootDevice = bootDeviceStep(parts, input.boot, before);
-  const on = hostOnStep(parts, [bootDevice.name]);
+  const on = hostOnStep(parts, [bootDevice.name], input.boot);
   const record = recordStep(parts, [input.boot], [on.name]);
   const erased = eraseStep(parts, input.renew, [record.name]);
   return {

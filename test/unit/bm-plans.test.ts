@@ -6,6 +6,9 @@ import type { RecordChange } from '../../core/records.ts';
 import { asId, type Json, type JsonObject, type NodeId } from '../../core/units.ts';
 import { type BmDriverOptions, createBmDriver } from '../../drivers/bm/driver.ts';
 
+/** What else happens when the host is switched on. */
+let onPower: () => unknown = () => undefined;
+
 /** Ports that hold what was made as `kind:id` and refuse what comes too early or too late. */
 function world() {
   const held = new Set<string>();
@@ -42,7 +45,10 @@ function world() {
         need(`served:${id}`, false);
         held.delete(`function:${id}`);
       },
-      listFunctions: async () => [],
+      listFunctions: async () =>
+        [...held].flatMap((each) =>
+          each.startsWith('plugged:') ? [{ id: each.slice(8), bdf: null, plugged: true }] : [],
+        ),
     },
     binder: {
       bind: async ({ functionId }: { functionId: string }) => {
@@ -96,6 +102,7 @@ function world() {
       powerOn: async () => {
         calls.push('on');
         held.add('host:on');
+        onPower();
       },
       powerOff: async () => {
         calls.push('off');
@@ -206,6 +213,25 @@ it('shows nothing before all is served, the boot disk last, and starts the host 
     }),
     { numRuns: 40 },
   );
+});
+
+it('shows the boot disk again that a host lost with its power, before it is on', async () => {
+  const [input] = fc.sample(builds, 1);
+  if (input === undefined) throw new Error('no build was drawn');
+  const { driver, calls, held } = world();
+  const plan = driver.plan(operation('build'), input);
+  const at = ordered(plan).findIndex((step) => step.name === 'host:on');
+  await run(plan, new Set(), at, 1, false);
+  const boot = calls.at(-1)?.replace('plug ', '') ?? ''; // the last that was shown
+  held.delete(`plugged:${boot}`);
+  const context = { signal: new AbortController().signal } as StepContext;
+  const on = ordered(plan)[at];
+  await on?.run(context);
+  expect(calls.slice(-2)).toEqual([`plug ${boot}`, 'on']);
+  onPower = () => held.delete(`plugged:${boot}`);
+  await expect(on?.run(context)).rejects.toMatchObject({ code: 'unavailable' });
+  onPower = () => undefined;
+  expect(calls.at(-1)).toBe('off');
 });
 
 it('undoes a build from every step, also one whose answer was lost, to nothing', async () => {
