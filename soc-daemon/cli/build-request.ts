@@ -15,6 +15,12 @@ export const buildOptions: readonly Option[] = [
   { name: 'network', value: 'subnet=NAME[,mac=MAC]', help: 'a NIC, or port_id=ID', many: true },
   { name: 'volume', value: 'id=ID[,bootable]', help: 'a disk; read_only is possible too', many: true },
   { name: 'ssh-key-file', value: 'FILE', help: 'a public key', many: true },
+  {
+    name: 'config-drive',
+    value: 'LABEL',
+    help: 'a disk that tells it of itself',
+    choices: ['config-2', 'cidata', 'none'],
+  },
   { name: 'userdata-file', value: 'FILE', help: 'cloud-init user data' },
 ];
 
@@ -30,6 +36,7 @@ export function buildRequest(context: Context): Fields {
   const volumes = context.options('volume').map(volumeEntry);
   const keys = context.options('ssh-key-file').map((each) => readText(each).trim());
   const userdata = context.option('userdata-file');
+  const drive = context.option('config-drive');
   const body: Fields = {
     ...base,
     ...Object.fromEntries(simple),
@@ -37,6 +44,7 @@ export function buildRequest(context: Context): Fields {
     ...(volumes.length === 0 ? {} : { volumes }),
     ...(keys.length === 0 ? {} : { ssh_keys: keys }),
     ...(userdata === undefined ? {} : { userdata: readText(userdata) }),
+    ...(drive === undefined ? {} : { config_drive: drive === 'none' ? false : drive }),
   };
   for (const name of ['name', 'flavor']) if (!(name in body)) throw usage(`--${name} is missing`);
   return body;

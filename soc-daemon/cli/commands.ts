@@ -8,6 +8,7 @@ import type { Command, Context, Option } from './command.ts';
 import { openConsole, showConsoleLog } from './console.ts';
 import { CliError, type ExitCode, exitCode, usage } from './exit-code.ts';
 import { change, follow, progressLine } from './follow.ts';
+import { guestCommands } from './guest-commands.ts';
 import { nodeCommands } from './node-commands.ts';
 import { cell } from './output.ts';
 import { instancePath, pages } from './resolve.ts';
@@ -186,9 +187,20 @@ export const commands: readonly Command[] = [
   {
     words: ['instance', 'destroy'],
     args: ['instance'],
-    options: [noWait],
+    options: [
+      {
+        name: 'wipe',
+        value: 'HOW',
+        help: 'what becomes of the data of its own volumes: none, discard or zero',
+        choices: ['none', 'discard', 'zero'],
+      },
+      noWait,
+    ],
     help: 'takes an instance away',
-    run: async (context) => await change(context, 'DELETE', await instancePath(context)),
+    run: async (context) => {
+      const wipe = context.option('wipe');
+      return await change(context, 'DELETE', await instancePath(context), wipe === undefined ? undefined : { wipe });
+    },
   },
   {
     words: ['console'],
@@ -223,6 +235,7 @@ export const commands: readonly Command[] = [
     return timeout === undefined ? undefined : { timeout: Number(timeout) };
   }),
   onInstance('reboot', 'restarts it', [reboot], (context) => ({ type: context.option('type') ?? 'soft' })),
+  ...guestCommands,
   attach('volume', (context) => ({ volume: volumeEntry(needed(context, 'volume')) }), {
     name: 'volume',
     value: 'id=ID',

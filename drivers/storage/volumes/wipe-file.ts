@@ -3,7 +3,7 @@ import { DpuError } from '../../../core/errors.ts';
 import type { Wipe } from '../../../core/operation/inputs.ts';
 import { exec } from '../../../kit/exec.ts';
 
-const pieceBytes = 4 * 1024 * 1024;
+const pieceBytes = 1024 * 1024;
 const discardMs = 600_000;
 
 /**
