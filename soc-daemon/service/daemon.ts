@@ -196,6 +196,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     service,
     adapters,
     async start() {
+      membership.recall();
       const maintenance = store.setting('maintenance');
       if (maintenance !== null) monitor.reason('maintenance', maintenance === '' ? 'maintenance' : maintenance);
       subscriptions.push(

@@ -21,6 +21,8 @@ export interface MembershipParts {
 /** Whether the node belongs to its platform; kept over restarts. */
 export interface MembershipKeeper {
   view(): Membership;
+  /** Says at once that the node has left, where it has. */
+  recall(): void;
   /** Lets the platforms in, unless the node has left. */
   start(): Promise<void>;
   /**
@@ -68,8 +70,8 @@ export function createMembership({ store, monitor, adapters, clock, log, drainMs
       const now = left();
       return { member: now === null, since: now?.since ?? null, reason: now?.reason ?? null };
     },
+    recall: tell,
     async start() {
-      tell();
       if (left() === null) await Promise.all(adapters.map((adapter) => adapter.start()));
       else log.warn('the node has left its platform; it is neither heard nor told until it joins');
     },

@@ -164,7 +164,9 @@ describe.skipIf(!canHaveVirtualNodes('the life of a node'))('the life of a node'
       expect(await answers()).toBe(false);
       await node.kill('daemon');
       await node.repair({ isMember: false });
-      expect((await node.status()).not_ready_reasons.map(({ id }) => id)).toEqual(['leaving']);
+      const reasons = async () => (await node.status()).not_ready_reasons.map(({ id }) => id);
+      expect(await reasons()).toContain('leaving');
+      await until('it is up', async () => (await reasons()).join() === 'leaving', 60_000);
       expect(await answers()).toBe(false);
       await dpuctl('node', 'join');
       await until('it answers again', answers, 60_000);
