@@ -1,6 +1,5 @@
 /** One process of a node is killed as one step of an operation begins; then it is started again, and the operation must come to its end. */
 import { randomUUID } from 'node:crypto';
-import type { Instance } from '../../schemas/generated/instance.ts';
 import type { Operation } from '../../schemas/generated/operation.ts';
 import { type Victim, type VirtualNode, victims } from './virtual-node.ts';
 import { until } from './wait.ts';
@@ -134,11 +133,12 @@ export function createSweep(node: VirtualNode) {
       now = await node.instance(uuid);
     }
     if (kind === 'destroy') return;
-    const { state, interfaces, volumes } = await steady();
-    if (state === 'stopped') {
+    await guestUp(async () => {
       await markConsole();
       await node.succeed('start_instance', { uuid });
-    }
+      return false;
+    });
+    const { interfaces, volumes } = await node.instance(uuid);
     const more = interfaces[1]?.port_id;
     const has = volumes.some(({ volume_id }) => volume_id === 'later');
     if (kind === 'attach_interface' && more !== undefined) await node.succeed(...request('detach_interface', more));
@@ -146,25 +146,20 @@ export function createSweep(node: VirtualNode) {
       await node.succeed(...request('attach_interface', undefined));
     if (kind === 'attach_volume' && has) await node.succeed(...request('detach_volume', undefined));
     if (kind === 'detach_volume' && !has) await node.succeed(...request('attach_volume', undefined));
-    await guestUp();
+    await guestUp(async () => false);
   }
 
-  /** The instance, once it is told whether its host is on. */
-  async function steady(): Promise<Instance> {
-    return await until('its state is known', async () => {
-      const now = await node.instance(uuid);
-      return ['active', 'stopped'].includes(now.state) && now;
-    });
-  }
-
-  /** Waits for the login prompt of the last start. */
-  async function guestUp(): Promise<void> {
+  /** Waits for the login prompt of the last start. What is to be done where the host is seen to be off, which may be late, answers whether that is the end. */
+  async function guestUp(off: () => Promise<boolean>): Promise<void> {
     let text = '';
     await until(
       'the guest is up',
       async () => {
-        text = (await node.serialLog()).slice(before);
-        return text.lastIndexOf('login: ') > text.lastIndexOf('SeaBIOS');
+        const { state } = await node.instance(uuid);
+        if (state === 'stopped' && (await off())) return true;
+        const log = await node.serialLog();
+        text = log.slice(log.length < before ? 0 : before);
+        return state === 'active' && text.lastIndexOf('login: ') > text.lastIndexOf('SeaBIOS');
       },
       GUEST_MS,
     ).catch((error: unknown) => {
@@ -186,7 +181,7 @@ export function createSweep(node: VirtualNode) {
         last = operation;
         if (operation.steps.some(({ name, phase }) => phase !== 'pending' && plainStep(name) === step)) {
           killed = true;
-          if (victim === 'qemu') await markConsole();
+          if (victim === 'qemu') before = 0; // another QEMU begins its log anew
           await node.kill(victim);
           return operation.id;
         }
@@ -233,7 +228,7 @@ export function createSweep(node: VirtualNode) {
       if (cell.kind === 'destroy' && undone) throw new Error(`a destroy ${state}: ${JSON.stringify(error)}`);
       if (cell.kind === 'destroy' || (cell.kind === 'build' && undone)) await settled(cell, undone);
       else if (cell.kind !== 'build') await sameAs(devices, undone, cell.kind);
-      else if (startsHost.has(cell.step) && (await steady()).state === 'active') await guestUp();
+      else if (startsHost.has(cell.step)) await guestUp(async () => true);
       const seconds = { prepare: prepared, kill, repair, end, settle: lap() };
       return { outcome: undone ? 'undone' : 'succeeded', seconds };
     },
