@@ -1,5 +1,7 @@
 import { isEnded } from '../../core/operation/journal.ts';
 import type { NodeStore } from '../../core/ports/node-store.ts';
+import type { InstanceRecord } from '../../core/records.ts';
+import type { InstanceId } from '../../core/units.ts';
 import { checkOwners, checkWorld, ownedThings } from '../../drivers/sim/invariants.ts';
 import type { SimWorld } from '../../drivers/sim/world.ts';
 import type { Platform } from './platform.ts';
@@ -9,13 +11,14 @@ export function checkAlways(
   world: SimWorld,
   platform: Platform,
   store: NodeStore | null,
-  rowsKnown: boolean,
+  { rowsKnown, nodeType }: { readonly rowsKnown: boolean; readonly nodeType: 'BM' | 'VM' },
 ): string[] {
   const broken = checkWorld(world).map(({ rule, subject, detail }) => `${rule} ${subject} ${detail}`);
   broken.push(...platform.faults.map((fault) => `reports-out-of-order ${fault}`));
   if (!store) return broken;
   const claimed = store.liveInstances().filter((each) => each.claimed);
-  if (claimed.length > 1) broken.push(`host-claimed-twice ${claimed.map(({ id }) => id).join(' ')}`);
+  if (nodeType === 'VM') broken.push(...overfull(world, claimed));
+  else if (claimed.length > 1) broken.push(`host-claimed-twice ${claimed.map(({ id }) => id).join(' ')}`);
   const working = new Set<string>();
   for (const { instance, state, id } of store.unendedOperations()) {
     if (state !== 'running' && state !== 'unwinding') continue;
@@ -24,6 +27,17 @@ export function checkAlways(
   }
   if (rowsKnown) broken.push(...rowless(world, store));
   return broken;
+}
+
+/** More was promised than the host has. */
+function overfull({ state }: SimWorld, claimed: readonly InstanceRecord[]): string[] {
+  const cpus = claimed.reduce((sum, { flavor }) => sum + flavor.vcpus, 0);
+  const memory = claimed.reduce((sum, { flavor }) => sum + flavor.memory_mib, 0);
+  const machines = state.machines.rows().reduce((sum, { flavor }) => sum + flavor.vcpus, 0);
+  return [
+    ...(cpus > 16 || memory > 65_536 ? [`host-overfull ${cpus} CPUs, ${memory} MiB`] : []),
+    ...(machines > 16 ? [`machines-overfull ${machines}`] : []),
+  ];
 }
 
 /** Things of ours that no row of the store speaks of: a crash now would leak them. */
@@ -57,13 +71,13 @@ function rowless(world: SimWorld, store: NodeStore): string[] {
 }
 
 /** Rules that hold once everything is quiet: store, world and platform say the same. */
-export function checkQuiet(world: SimWorld, platform: Platform, store: NodeStore): string[] {
+export function checkQuiet(world: SimWorld, platform: Platform, store: NodeStore, nodeType: 'BM' | 'VM'): string[] {
   const broken: string[] = [];
   for (const { id, kind, state } of store.unendedOperations())
     broken.push(`operation-not-ended ${kind} ${id} ${state}`);
   const live = new Set(store.liveInstances().map(({ id }) => id));
   for (const { rule, subject, detail } of checkOwners(world, live)) broken.push(`${rule} ${subject} ${detail}`);
-  broken.push(...rowless(world, store), ...worldLess(world, store), ...untold(platform, store));
+  broken.push(...rowless(world, store), ...worldLess(world, store, nodeType), ...untold(platform, store));
   const ports = store.ports().filter((port) => port.instance !== null && !live.has(port.instance));
   broken.push(...ports.map(({ portId }) => `address-without-owner ${portId}`));
   const kept = new Set<string>(store.bindings().map(({ key }) => key));
@@ -74,7 +88,7 @@ export function checkQuiet(world: SimWorld, platform: Platform, store: NodeStore
 }
 
 /** Rows of the store that the world has nothing for. */
-function worldLess(world: SimWorld, store: NodeStore): string[] {
+function worldLess(world: SimWorld, store: NodeStore, nodeType: 'BM' | 'VM'): string[] {
   const broken: string[] = [];
   const { state } = world;
   for (const { id, phase } of store.functions()) {
@@ -91,12 +105,33 @@ function worldLess(world: SimWorld, store: NodeStore): string[] {
       broken.push(`binding-differs ${kind} ${key} is ${phase}, there ${there}`);
   }
   for (const { id, state: now, claimed } of store.liveInstances()) {
-    if (!claimed) continue;
+    if (nodeType === 'VM') broken.push(...machineDiffers(world, store, id, now));
+    if (!claimed || nodeType === 'VM') continue;
     const { power } = world.host.row();
     if (now === 'active' && power !== 'on') broken.push(`host-off-but-active ${id}`);
     if (now === 'stopped' && power !== 'off') broken.push(`host-on-but-stopped ${id}`);
   }
   return broken;
+}
+
+const machineStates: Readonly<Record<string, readonly string[]>> = {
+  active: ['running'],
+  stopped: ['off'],
+  paused: ['paused'],
+  suspended: ['suspended'],
+  rescued: ['running', 'off'],
+};
+
+/** An instance's machine is what its state says, and has exactly the functions that the host can see. */
+function machineDiffers(world: SimWorld, store: NodeStore, id: InstanceId, now: string): string[] {
+  const machine = world.state.machines.get(id);
+  const may = machineStates[now];
+  if (!may) return machine ? [`machine-of ${now} ${id} is ${machine.state}`] : [];
+  if (!machine || !may.includes(machine.state)) return [`machine-differs ${id} is ${now}, machine ${machine?.state}`];
+  const has = machine.devices.map((each) => each.functionId).sort();
+  const plugged = store.functions(id).filter((each) => each.phase === 'plugged');
+  const wants = plugged.map((each) => each.id).sort();
+  return has.join() === wants.join() ? [] : [`devices-differ ${id} has ${has.join()}, wants ${wants.join()}`];
 }
 
 /** What the platform does not know. */

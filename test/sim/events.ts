@@ -6,7 +6,10 @@ import { errorText } from './trace.ts';
 
 type Event = readonly [weight: number, name: string, run: (scene: Scene) => void];
 
-const peers = ['snic', 'ovs', 'storage', 'volume', 'power'] as const;
+const peersOf = {
+  BM: ['snic', 'ovs', 'storage', 'volume', 'power'],
+  VM: ['snic', 'ovs', 'storage', 'volume', 'agent'],
+} as const;
 
 const methods: Readonly<Record<SimPeer, readonly string[]>> = {
   snic: ['describe', 'ensureFunction', 'plugFunction', 'unplugFunction', 'releaseFunction', 'listFunctions'],
@@ -36,7 +39,8 @@ const codes: readonly ErrorCode[] = [
   'exhausted',
 ];
 
-function orderFault({ world, random, trace }: Scene): void {
+function orderFault({ world, random, trace, nodeType }: Scene): void {
+  const peers = peersOf[nodeType];
   if (random.chance(0.25)) {
     const kind = random.pick([
       'not-enumerated',
@@ -45,7 +49,8 @@ function orderFault({ world, random, trace }: Scene): void {
       'ignores-soft-off',
       'unhealthy',
     ] as const);
-    const port = kind === 'ignores-soft-off' ? 'power' : kind === 'unhealthy' ? 'ovs' : 'snic';
+    const vm = nodeType === 'VM' && (kind === 'ignores-soft-off' || (kind === 'not-released' && random.chance(0.5)));
+    const port = vm ? 'agent' : kind === 'ignores-soft-off' ? 'power' : kind === 'unhealthy' ? 'ovs' : 'snic';
     const ms = random.chance(0.6) ? { ms: random.int(60_000) } : {};
     const times = kind === 'not-released' && random.chance(0.7) ? { times: 1 + random.int(3) } : {};
     world.faults.order({ port, method: '*', kind, ...ms, ...times });
@@ -124,6 +129,21 @@ function repeat(scene: Scene, other: boolean): void {
   scene.send(other ? changed(before, scene.random) : before);
 }
 
+/** The user of the host shuts it down; of a machine's host the machine, or that restarts as a whole. */
+function shutDown({ nodeType, world, random }: Scene): void {
+  if (nodeType === 'BM') {
+    world.host.shutDownByUser();
+    return;
+  }
+  const running = world.state.machines.rows().filter((each) => each.state === 'running');
+  if (running.length === 0 || random.chance(0.3)) {
+    world.host.restart();
+    return;
+  }
+  const guest = random.pick(running);
+  world.state.machines.set(guest.instance, { ...guest, state: 'off', bootedFrom: null, startedAtMs: null });
+}
+
 /** Destroys an instance that something is done to. */
 function destroyBusy(scene: Scene): void {
   const node = scene.life.node();
@@ -160,13 +180,14 @@ export const events: readonly Event[] = [
   [
     9,
     'faults cleared',
-    (scene) => scene.world.faults.clear(scene.random.chance(0.5) ? scene.random.pick(peers) : undefined),
+    (scene) =>
+      scene.world.faults.clear(scene.random.chance(0.5) ? scene.random.pick(peersOf[scene.nodeType]) : undefined),
   ],
   [
     5,
     'peer restarted',
     (scene) => {
-      const peer = scene.random.pick(peers);
+      const peer = scene.random.pick(peersOf[scene.nodeType]);
       const losePorts = scene.random.chance(0.3);
       scene.trace.add(`  ${peer} ${losePorts ? 'loses ports' : ''}`);
       scene.world.restartPeer(peer, { losePorts });
@@ -176,7 +197,7 @@ export const events: readonly Event[] = [
     5,
     'peer stopped or started',
     (scene) => {
-      const peer = scene.random.pick([...peers, ...scene.stopped.keys()]) as SimPeer;
+      const peer = scene.random.pick([...peersOf[scene.nodeType], ...scene.stopped.keys()]) as SimPeer;
       const start = scene.stopped.get(peer);
       scene.trace.add(`  ${peer} ${start ? 'starts' : 'stops'}`);
       scene.stopped.delete(peer);
@@ -185,7 +206,7 @@ export const events: readonly Event[] = [
     },
   ],
   [3, 'foreign thing', plant],
-  [2, 'user shuts down', ({ world }) => world.host.shutDownByUser()],
+  [2, 'user shuts down', shutDown],
   [2, 'button pushed', ({ world }) => world.host.powerOnByHand()],
   [4, 'crash', crash],
   [

@@ -16,13 +16,15 @@ export interface RequestPool {
   readonly volumes: readonly string[];
   /** Whether requests may bring their own connection_info: a lost store loses it. */
   readonly connections: boolean;
+  readonly nodeType: 'BM' | 'VM';
 }
 
 /** A random request, often one that makes sense now. */
 export function randomRequest(pool: RequestPool, store: NodeStore, power: 'on' | 'off'): Request {
   const { random } = pool;
   const live = store.liveInstances();
-  if (live.length === 0 ? random.chance(0.95) : random.chance(0.08)) return build(pool);
+  const more = pool.nodeType === 'VM' && live.length < 4 ? 0.25 : 0.08;
+  if (live.length === 0 ? random.chance(0.95) : random.chance(more)) return build(pool);
   const target = live.length > 0 && random.chance(0.96) ? random.pick(live).id : random.uuid();
   const ids = random.chance(0.5) ? { request_id: random.uuid() } : {};
   const of = (method: MutatingMethod, args: JsonObject = {}): Request => ({
@@ -36,7 +38,26 @@ export function randomRequest(pool: RequestPool, store: NodeStore, power: 'on' |
   };
   const has = (kind: 'port' | 'volume'): boolean => bound.some((each) => each.kind === kind && !each.boot);
   const hasBoot = bound.some((each) => each.boot);
+  const state = store.getInstance(target as never)?.state;
+  const likely = (...states: readonly string[]): number => (state !== undefined && states.includes(state) ? 3 : 0.2);
+  const machines: readonly (readonly [number, () => Request])[] = [
+    [likely('active'), () => of('pause_vm')],
+    [2 * likely('paused'), () => of('unpause_vm')],
+    [likely('active'), () => of('suspend_instance')],
+    [2 * likely('suspended'), () => of('resume_instance')],
+    [
+      likely('active', 'stopped'),
+      () => of('resize_vm', { new_flavor: random.pick(['1c1g', '4c8g', '8c16g', '12c9g']) }),
+    ],
+    [likely('active', 'stopped'), () => of('rebuild_instance')],
+    [likely('active', 'stopped'), () => of('rescue_instance')],
+    [2 * likely('rescued'), () => of('unrescue_instance')],
+    [likely('active', 'stopped'), () => of('prepare_migration', { target: 'other' })],
+    [2 * likely('migrating'), () => of('abort_migration')],
+    [likely('migrating'), () => of('finish_migration')],
+  ];
   const menu: readonly (readonly [number, () => Request])[] = [
+    ...(pool.nodeType === 'VM' ? machines : []),
     [4, () => of('destroy_instance')],
     [power === 'off' ? 6 : 1, () => of('start_instance')],
     [power === 'on' ? 4 : 1, () => of('stop_instance', random.chance(0.5) ? { timeout: random.int(30) } : {})],

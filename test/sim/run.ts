@@ -7,6 +7,7 @@ const usage = `npm run test:sim -- [options]
   --first S            the first of them; 1 unless told
   --seed S             this one alone
   --minutes M          begin no seed after so many minutes
+  --vm                 a node of virtual machines; bare metal unless told
   --verbose            print every event
   --check-determinism  run each seed twice and compare
   --help               this`;
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     minutes: { type: 'string' },
     verbose: { type: 'boolean', default: false },
+    vm: { type: 'boolean', default: false },
     'check-determinism': { type: 'boolean', default: false },
   },
 });
@@ -52,7 +54,7 @@ const say = (line: string): void => {
 
 async function run(seed: number, echo: boolean): Promise<SeedResult> {
   stray.length = 0;
-  const result = await runSeed({ seed, ...(echo ? { echo: say } : {}) });
+  const result = await runSeed({ seed, nodeType: values.vm ? 'VM' : 'BM', ...(echo ? { echo: say } : {}) });
   await new Promise((resolve) => setImmediate(resolve));
   const strays = stray.map((error) => `unhandled ${error instanceof Error ? error.stack : String(error)}`);
   return { ...result, failures: [...result.failures, ...strays] };
@@ -92,7 +94,7 @@ for (let seed = first; seed < first + seeds && Date.now() < until; seed += 1) {
   }
   say(`seed ${seed} failed (trace ${result.hash}):`);
   for (const failure of result.failures.slice(0, 8)) say(`  ${failure}`);
-  say(`  again: npm run test:sim -- --seed ${seed} --verbose`);
+  say(`  again: npm run test:sim --${values.vm ? ' --vm' : ''} --seed ${seed} --verbose`);
 }
 
 say(`seeds ${totals.seeds}, events ${totals.events}, crashes ${totals.crashes}`);

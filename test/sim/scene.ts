@@ -16,12 +16,15 @@ import { createTrace, errorText, type Trace } from './trace.ts';
 export interface SeedOptions {
   readonly seed: number;
   readonly echo?: (line: string) => void;
+  /** What the node's instances are; `BM` unless told. */
+  readonly nodeType?: 'BM' | 'VM';
   /** Puts a bug between the daemon and the world: proves that the rules can see one. */
   readonly distort?: (ports: SimConnection) => SimConnection;
 }
 
 /** What the events of a seed share. */
 export interface Scene {
+  readonly nodeType: 'BM' | 'VM';
   readonly random: SeededRandom;
   readonly clock: VirtualClock;
   readonly trace: Trace;
@@ -61,7 +64,7 @@ export interface Scene {
 const gib = 2 ** 30;
 
 /** Makes a random world, and a first life in it. */
-export function createScene({ seed, echo, distort }: SeedOptions): Scene {
+export function createScene({ seed, echo, distort, nodeType = 'BM' }: SeedOptions): Scene {
   const random = seededRandom(`sim ${seed}`);
   const clock = virtualClock({ turns: 2 });
   const trace = createTrace(clock, echo);
@@ -71,7 +74,9 @@ export function createScene({ seed, echo, distort }: SeedOptions): Scene {
     clock,
     random: random.fork('world'),
     store: memoryWorldStore(),
+    hypervisor: nodeType === 'VM',
     options: {
+      ...(nodeType === 'VM' ? { host: { cpus: 16, memory_mib: 65_536 } } : {}),
       latency_ms: random.pick([0, 1, 5, 40, 300]),
       functions: 3 + random.int(14),
       images: { demo: { size_bytes: gib } },
@@ -89,6 +94,7 @@ export function createScene({ seed, echo, distort }: SeedOptions): Scene {
     random: random.fork('requests'),
     volumes,
     connections: !losesStore && random.chance(0.5),
+    nodeType,
   };
 
   function begin(): void {
@@ -100,11 +106,12 @@ export function createScene({ seed, echo, distort }: SeedOptions): Scene {
       connect: () => (distort ? distort(world.connect()) : world.connect()),
       onEffect() {
         const store = scene.life.state() === 'up' ? (scene.life.node()?.store ?? null) : null;
-        scene.failures.push(...checkAlways(world, platform, store, !scene.storeLost));
+        scene.failures.push(...checkAlways(world, platform, store, { rowsKnown: !scene.storeLost, nodeType }));
       },
       onLate: (error) => scene.failures.push(`gave-up-while-stopping ${error}`),
       clock,
       dir,
+      nodeType,
       random: own,
       log: trace.log,
       maxConcurrent: 1 + own.int(8),
@@ -140,6 +147,7 @@ export function createScene({ seed, echo, distort }: SeedOptions): Scene {
   }
 
   const scene: Scene = {
+    nodeType,
     random,
     clock,
     trace,

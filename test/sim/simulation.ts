@@ -93,7 +93,7 @@ async function revive(scene: Scene, chance: number): Promise<void> {
 function checkNow(scene: Scene): readonly string[] {
   const { life, world, platform } = scene;
   const store = life.state() === 'up' ? (life.node()?.store ?? null) : null;
-  return checkAlways(world, platform, store, !scene.storeLost);
+  return checkAlways(world, platform, store, { rowsKnown: !scene.storeLost, nodeType: scene.nodeType });
 }
 
 /** An operator sees to everything: all peers are there, nothing fails any more, what is stuck is tried again. */
@@ -116,8 +116,14 @@ async function quieten(scene: Scene): Promise<void> {
     }
     const waiting = (): boolean => node.store.unendedOperations().some(({ state }) => state !== 'stuck');
     if (waiting()) await clock.runUntil(() => !waiting() || scene.life.state() !== 'up', 3 * hour);
-    for (const { id, state, kind, error } of node.store.unendedOperations()) {
+    for (const { id, instance, state, kind, error } of node.store.unendedOperations()) {
       if (state !== 'stuck') continue;
+      if (kind === 'abort_migration' && error?.code === 'conflict') {
+        // its volumes were let go, and one of them is another's by now: it can't come back
+        trace.add(`  operator destroys ${instance}, which can not come back`);
+        await clock.drive(node.service.submit('destroy_instance', { uuid: instance }, { by: 'operator' }), hour);
+        continue;
+      }
       trace.add(`  operator retries ${kind} ${id} after ${error?.code} in ${error?.step}`);
       await clock.drive(node.service.retryOperation(id, { by: 'operator' }), hour);
     }
@@ -138,7 +144,7 @@ async function quieten(scene: Scene): Promise<void> {
     await clock.runUntil(() => quiet() || scene.life.state() !== 'up', hour);
     await clock.advance(130_000);
     if (!quiet()) continue;
-    failures.push(...checkNow(scene), ...checkQuiet(world, platform, node.store));
+    failures.push(...checkNow(scene), ...checkQuiet(world, platform, node.store, scene.nodeType));
     failures.push(...checkPromises(node.store, scene.accepted));
     return;
   }

@@ -23,6 +23,14 @@ describe('the simulation', () => {
     expect(failures).toEqual([]);
   });
 
+  it.each(Array.from({ length: 5 }, (_, index) => index + 1))(
+    'finds no broken rule on a node of machines with seed %i',
+    async (seed) => {
+      const { failures } = await runSeed({ seed, nodeType: 'VM' });
+      expect(failures).toEqual([]);
+    },
+  );
+
   it('replays a seed to the same trace', async () => {
     const [first, second] = [await runSeed({ seed: 11 }), await runSeed({ seed: 11 })];
     expect(second.hash).toBe(first.hash);
