@@ -73,9 +73,9 @@ async function nodeTraces(node: Node): Promise<CloudTraces> {
   return {
     [named('switch')]: await switchPorts(node),
     [named('hardware')]: rows(join(node.stateDir, 'world.db'), (db) =>
-      (db.prepare('select kind, key from world').all() as { kind: string; key: string }[])
-        .filter(({ kind }) => WORLD_KINDS.includes(kind))
-        .map(({ kind, key }) => `${kind} ${key}`),
+      (db.prepare('select kind, key, value from world').all() as WorldRow[])
+        .filter((row) => WORLD_KINDS.includes(row.kind) && !isOfSwitch(row))
+        .map(({ kind, key, value }) => (kind === 'violation' ? `${kind} ${value}` : `${kind} ${key}`)),
     ),
     [named('store')]: rows(join(node.stateDir, 'soc-daemon.db'), (db) => [
       ...STORE_TABLES.flatMap((table) => count(db, table, `select count(*) as n from ${table}`)),
@@ -90,6 +90,19 @@ async function nodeTraces(node: Node): Promise<CloudTraces> {
     ),
     [named('listeners')]: listeners(node.pid()),
   };
+}
+
+interface WorldRow {
+  readonly kind: string;
+  readonly key: string;
+  readonly value: string;
+}
+
+/** The simulated card knows nothing of a real switch, and so calls each NIC unserved. */
+function isOfSwitch({ kind, value }: WorldRow): boolean {
+  if (kind !== 'violation') return false;
+  const { rule, subject } = JSON.parse(value) as { readonly rule: string; readonly subject: string };
+  return rule.endsWith('unserved') && subject.startsWith('nic-');
 }
 
 async function switchPorts({ chassis }: Node): Promise<readonly string[]> {
