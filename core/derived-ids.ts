@@ -38,9 +38,14 @@ export function rebuiltVolumeId(instance: InstanceId, request: string): VolumeId
   return derive('rebuilt', instance, request) as VolumeId;
 }
 
-/** The boot volume that an instance has while it is rescued. */
+/** The boot volume that is made for an instance while it is rescued. */
 export function rescueVolumeId(instance: InstanceId): VolumeId {
   return derive('rescue', instance) as VolumeId;
+}
+
+/** The function of the disk that a rescued instance starts from, whatever volume that is. */
+export function rescueFunctionId(instance: InstanceId): FunctionId {
+  return diskFunctionId(instance, rescueVolumeId(instance));
 }
 
 /** The drive that tells an instance of itself. */

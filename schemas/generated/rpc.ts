@@ -620,12 +620,23 @@ export interface RescueInstance {
 export interface RescueInstanceArgs {
   uuid: string;
   image?: string;
+  volume?: RescueVolume;
   admin_pass?: string;
   /**
    * Names one request: sent again, it is answered with the first one's operation.
    */
   request_id?: string;
   wait?: boolean;
+}
+/**
+ * Instead of an image: a volume with its content, which is whoever asks' own.
+ */
+export interface RescueVolume {
+  /**
+   * An id that another service chose: a volume's, a port's.
+   */
+  volume_id: string;
+  connection_info?: {};
 }
 export interface RescueInstanceAnswer {
   operation: Operation;

@@ -1,6 +1,6 @@
 /** Requests that change what an instance starts from or is told. */
 
-import { diskFunctionId, rebuiltVolumeId, rescueVolumeId } from '../../core/derived-ids.ts';
+import { diskFunctionId, rebuiltVolumeId, rescueFunctionId, rescueVolumeId } from '../../core/derived-ids.ts';
 import { DpuError } from '../../core/errors.ts';
 import type { DiskInput } from '../../core/operation/inputs.ts';
 import type { Args } from '../../core/ports/compute-service.ts';
@@ -8,7 +8,7 @@ import type { NodeStore, SecretPart } from '../../core/ports/node-store.ts';
 import type { BindingRecord, InstanceRecord } from '../../core/records.ts';
 import { asId, type JsonObject, type VolumeId } from '../../core/units.ts';
 import { type GuestDefaults, guestOf, sealPassword, sealUserdata } from './guest.ts';
-import { imageOf, type RequestParts } from './requests.ts';
+import { imageOf, type RequestParts, resolveDisk } from './requests.ts';
 
 /** What such requests are accepted with. */
 export interface GuestParts extends RequestParts {
@@ -74,25 +74,39 @@ async function rebuiltRoot(
   });
 }
 
-/** `rescue_instance`. @throws DpuError `bad_state` (no boot disk), `invalid` (no image is known), `not_found`. */
+/** `rescue_instance`. @throws DpuError `bad_state` (no boot disk), `invalid` (no image is known, or a volume too), `conflict`, `not_found`. */
 export async function resolveRescue(
   parts: GuestParts,
   record: InstanceRecord,
   args: Args<'rescue_instance'>,
 ): Promise<GuestRequest> {
-  const bound = parts.store.bindings(record.id).find((each) => each.boot);
-  if (!bound) throw new DpuError('bad_state', 'the instance has no boot disk that could be looked at');
+  const bindings = parts.store.bindings(record.id);
+  if (!bindings.some((each) => each.boot))
+    throw new DpuError('bad_state', 'the instance has no boot disk that could be looked at');
+  if (args.volume && bindings.some((each) => each.key === args.volume?.volume_id))
+    throw new DpuError('conflict', 'the instance has the volume already', { field: 'volume.volume_id' });
+  const { disk, secrets } = await rescueDisk(parts, record, args);
+  const password = args.admin_pass === undefined ? null : await sealPassword(parts, args.admin_pass, record.metadata);
+  const request = { instance: record.id, disk, password: sealed(password?.id ?? null) };
+  return { request: request as unknown as JsonObject, secrets: [...secrets, ...(password?.secrets ?? [])] };
+}
+
+/** What a rescued instance starts from: a volume that it is given, or one that is made from an image. Its function is always the same. */
+async function rescueDisk(
+  parts: GuestParts,
+  record: InstanceRecord,
+  args: Args<'rescue_instance'>,
+): Promise<{ readonly disk: DiskInput; readonly secrets: readonly SecretPart[] }> {
+  const functionId = rescueFunctionId(record.id);
+  if (args.volume) {
+    if (args.image !== undefined) throw new DpuError('invalid', 'an image or a volume, not both', { field: 'image' });
+    return await resolveDisk(parts, record.id, args.volume, 'volume', functionId);
+  }
   const name = args.image ?? parts.guests.rescueImage ?? guestOf(record).image;
   if (name === null) throw new DpuError('invalid', 'no image to rescue with is known', { field: 'image' });
   const image = await imageOf(parts, name, 'image');
-  const disk = diskFromImage(record, rescueVolumeId(record.id), {
-    boot: false,
-    image: image.id,
-    sizeBytes: image.minSizeBytes,
-  });
-  const password = args.admin_pass === undefined ? null : await sealPassword(parts, args.admin_pass, record.metadata);
-  const request = { instance: record.id, disk, password: sealed(password?.id ?? null) };
-  return { request: request as unknown as JsonObject, secrets: password?.secrets ?? [] };
+  const of = { boot: false, image: image.id, sizeBytes: image.minSizeBytes };
+  return { disk: { ...diskFromImage(record, rescueVolumeId(record.id), of), functionId }, secrets: [] };
 }
 
 /** `reset_instance_admin_password`. @throws DpuError `invalid`. */

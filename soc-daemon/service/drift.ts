@@ -1,6 +1,6 @@
 /** What the peers have against what the store says, for one instance: the work that brings them together, as data. */
 
-import { diskFunctionId, rescueVolumeId } from '../../core/derived-ids.ts';
+import { diskFunctionId, rescueFunctionId } from '../../core/derived-ids.ts';
 import { type InstanceState, stateObserved } from '../../core/instance-state.ts';
 import type { WantedMachine } from '../../core/ports/compute-driver.ts';
 import type { QosSpec } from '../../core/ports/network-binder.ts';
@@ -71,7 +71,7 @@ const withMachine: ReadonlySet<InstanceState> = new Set(['active', 'stopped', 'p
 
 /** A machine is there, with exactly the functions of the instance that the host can see. One whose memory is saved is left as it is. */
 function driftOfMachine({ instance, functions, bindings }: Rows, seen: Observation): readonly Mending[] {
-  if (!withMachine.has(instance.state)) return [];
+  if (!withMachine.has(instance.state) || seen) return [];
   const [machine] = seen.machines;
   const plugged = functions.filter((each) => each.phase === 'plugged');
   if (!machine) {
@@ -214,7 +214,7 @@ export function rowsFromMarks(seen: Observation, power: PowerState, generation: 
       qos: seen.bindings.find((other) => role === 'nic' && other.portId === key)?.qos ?? null,
     });
   }
-  const rescued = bindings.some((each) => each.key === rescueVolumeId(mark.instance));
+  const rescued = bindings.some((each) => each.functionId === rescueFunctionId(mark.instance));
   const instance: InstanceRecord = {
     id: mark.instance,
     name: mark.name,

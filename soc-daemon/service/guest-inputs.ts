@@ -1,6 +1,6 @@
 /** Inputs of the plans that change what an instance is told or starts from, from the store as it is when they begin. */
 
-import { rescueVolumeId } from '../../core/derived-ids.ts';
+import { rescueFunctionId } from '../../core/derived-ids.ts';
 import { DpuError } from '../../core/errors.ts';
 import type {
   DiskInput,
@@ -137,8 +137,8 @@ function boundBoot(rows: Rows, instance: InstanceId): DoomedFunction | null {
 }
 
 function rescueDisk(rows: Rows, instance: InstanceId): DoomedFunction | null {
-  const key = rescueVolumeId(instance);
-  const binding = rows.bindings(instance).find((each) => each.kind === 'volume' && each.key === key);
+  const id = rescueFunctionId(instance);
+  const binding = rows.bindings(instance).find((each) => each.functionId === id);
   return binding ? doomedDisk(binding, 'disk') : null;
 }
 

@@ -10,7 +10,15 @@ import type { SecretPart } from '../../core/ports/node-store.ts';
 import type { Random } from '../../core/ports/random.ts';
 import type { VolumeConnection } from '../../core/ports/storage-target.ts';
 import type { Image, VolumeService } from '../../core/ports/volume-service.ts';
-import { asId, type InstanceId, type JsonObject, type NodeId, type PortId, type VolumeId } from '../../core/units.ts';
+import {
+  asId,
+  type FunctionId,
+  type InstanceId,
+  type JsonObject,
+  type NodeId,
+  type PortId,
+  type VolumeId,
+} from '../../core/units.ts';
 import type { NetworkRequest, VolumeRequest } from '../../schemas/generated/rpc.ts';
 import type { ResolvedFlavor } from './flavors.ts';
 import { patienceMs, within } from './within.ts';
@@ -43,15 +51,15 @@ function connectionOf(info: JsonObject, field: string): VolumeConnection {
   return { protocol, data: data as JsonObject };
 }
 
-/** A volume entry. @throws `not_found` with its field, `unavailable`. */
+/** A volume entry; its function's id follows from it unless given. @throws `not_found` with its field, `unavailable`. */
 export async function resolveDisk(
   parts: RequestParts,
   instance: InstanceId,
   entry: VolumeRequest,
   field: string,
+  functionId: FunctionId = diskFunctionId(instance, asId<VolumeId>(entry.volume_id)),
 ): Promise<{ disk: DiskInput; secrets: readonly SecretPart[] }> {
   const volumeId = asId<VolumeId>(entry.volume_id);
-  const functionId = diskFunctionId(instance, volumeId);
   const base = {
     volumeId,
     functionId,

@@ -115,6 +115,31 @@ it('is rescued from a disk of its own, and is itself again', async () => {
   expect(node.store.getInstance(asId<never>(uuid))?.guest?.password).toBeNull();
 });
 
+it('is rescued from a volume that it is given, which stays its owner’s', async () => {
+  const { node, world } = await start();
+  const { instance: uuid } = await carryOut(node, 'build_and_run_instance', request);
+  const before = node.service.getInstance(uuid);
+  const volume = { volume_id: 'v1', connection_info: { driver_volume_type: 'iscsi', data: { target_lun: 1 } } };
+  const submit = node.service.submit;
+  await expect(submit('rescue_instance', { uuid, volume, image: 'demo' }, by)).rejects.toMatchObject({
+    code: 'invalid',
+  });
+  const own = { volume_id: before.volumes[0]?.volume_id ?? '' };
+  await expect(submit('rescue_instance', { uuid, volume: own }, by)).rejects.toMatchObject({
+    code: 'conflict',
+    field: 'volume.volume_id',
+  });
+  await carryOut(node, 'rescue_instance', { uuid, volume, admin_pass: 'x' });
+  const disk = node.service.getInstance(uuid).volumes.find(({ volume_id: id }) => id === 'v1');
+  expect(world.host.row().bootedFrom).toBe(disk?.function_id);
+  await expect(submit('detach_volume', { uuid, volume_id: 'v1' }, by)).rejects.toMatchObject({ code: 'bad_state' });
+  await carryOut(node, 'unrescue_instance', { uuid });
+  expect(node.service.getInstance(uuid)).toMatchObject({ state: 'active', volumes: before.volumes });
+  expect(world.host.row().bootedFrom).toBe(before.volumes[0]?.function_id);
+  expect(world.state.volumes.has('v1' as VolumeId)).toBe(true);
+  expect(checkWorld(world)).toEqual([]);
+});
+
 it('gives a running instance back what it had when it can not be rescued', async () => {
   const { node, world } = await start();
   const { instance: uuid } = await carryOut(node, 'build_and_run_instance', request);
