@@ -71,7 +71,7 @@ const withMachine: ReadonlySet<InstanceState> = new Set(['active', 'stopped', 'p
 
 /** A machine is there, with exactly the functions of the instance that the host can see. One whose memory is saved is left as it is. */
 function driftOfMachine({ instance, functions, bindings }: Rows, seen: Observation): readonly Mending[] {
-  if (!withMachine.has(instance.state) || seen) return [];
+  if (!withMachine.has(instance.state)) return [];
   const [machine] = seen.machines;
   const plugged = functions.filter((each) => each.phase === 'plugged');
   if (!machine) {
