@@ -270,6 +270,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     metrics,
     version: manifest.version,
     ...(consoles === null ? {} : { consoles: { desk: consoles.desk, sessionMs: consoleSessionMs } }),
+    ...(platform ? { platformRequests: platform.requests } : {}),
     readiness: () => {
       const { ready, not_ready_reasons: reasons } = daemon.service.nodeStatus();
       return { ready, reasons };

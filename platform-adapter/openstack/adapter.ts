@@ -7,6 +7,7 @@ import type { NetworkService } from '../../core/ports/network-service.ts';
 import type { PlatformAdapter } from '../../core/ports/platform-adapter.ts';
 import type { Random } from '../../core/ports/random.ts';
 import type { VolumeService } from '../../core/ports/volume-service.ts';
+import type { PlatformRequest } from '../../schemas/generated/rest.ts';
 import { createExternalEvents } from './flows/external-events.ts';
 import type { FlowParts, FlowSettings, Services } from './flows/flow.ts';
 import { createFlowService, type FlowService } from './flows/service.ts';
@@ -15,6 +16,7 @@ import { createNodeHooks } from './hooks.ts';
 import { createNeutronNetworks } from './networks.ts';
 import { type NovaNode, startNovaNode } from './node/nova-node.ts';
 import type { NodeSettings } from './node/settings.ts';
+import { requestView } from './request-view.ts';
 import { createCinder } from './rest/cinder.ts';
 import { createGlance } from './rest/glance.ts';
 import { createHttpClient } from './rest/http.ts';
@@ -69,6 +71,8 @@ export interface Openstack {
   adapter(
     service: ComputeService,
   ): PlatformAdapter & { readonly flows: Pick<FlowService, 'list' | 'retry' | 'counts'> };
+  /** What nova asked for, newest first, as operators see it. */
+  requests(limit: number): readonly PlatformRequest[];
   /** Closes the journal and the connections, after the adapter was stopped. */
   close(): Promise<void>;
 }
@@ -189,6 +193,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
     networks: createNeutronNetworks(services.neutron),
     volumes: (local) => createCinderVolumes(local, services.cinder, settings.flows.connector),
     adapter,
+    requests: (limit) => store.list(limit).map(requestView),
     async close() {
       await store.close();
       keystone.close();

@@ -1,5 +1,6 @@
 /** Generated from schemas/rest.json by `npm run schemas`. Do not edit. */
 
+export type Steps = OperationStep[];
 export type Interfaces = InstanceInterface[];
 export type Volumes = InstanceVolume[];
 /**
@@ -15,6 +16,7 @@ export interface RestBodies {
   function_list?: FunctionList;
   binding_list?: BindingList;
   audit_list?: AuditList;
+  platform_request_list?: PlatformRequestList;
   interface_list?: InterfaceList;
   volume_list?: VolumeList;
   maintenance?: Maintenance;
@@ -126,6 +128,65 @@ export interface AuditEntry {
   action: string;
   instance: string | null;
   operation: string | null;
+}
+/**
+ * What the platform asked for and the node works on, newest first.
+ */
+export interface PlatformRequestList {
+  requests: PlatformRequest[];
+}
+/**
+ * A request of a platform that keeps its own journal: nova's. What it does to the instance is an operation.
+ */
+export interface PlatformRequest {
+  id: string;
+  method: string;
+  instance: string;
+  state: 'queued' | 'running' | 'unwinding' | 'succeeded' | 'failed' | 'cancelled' | 'stuck';
+  steps: Steps;
+  error: Failure | null;
+  request_id: string | null;
+  /**
+   * RFC 3339, UTC
+   */
+  created_at: string;
+  /**
+   * RFC 3339, UTC
+   */
+  updated_at: string;
+}
+export interface OperationStep {
+  name: string;
+  phase: 'pending' | 'doing' | 'done' | 'undoing' | 'undone';
+  started_at: string | null;
+  ended_at: string | null;
+  attempts: number;
+  error?: Failure;
+}
+/**
+ * Why an operation or a step failed.
+ */
+export interface Failure {
+  /**
+   * The codes of core/errors.ts.
+   */
+  code:
+    | 'invalid'
+    | 'not_found'
+    | 'conflict'
+    | 'busy'
+    | 'exhausted'
+    | 'unsupported'
+    | 'bad_state'
+    | 'unavailable'
+    | 'timeout'
+    | 'denied'
+    | 'hardware'
+    | 'internal';
+  message: string;
+  field?: string;
+  step?: string;
+  retry: 'never' | 'backoff' | 'operator';
 }
 /**
  * The NICs of an instance.
@@ -392,7 +453,7 @@ export interface Operation {
     done: number;
     total: number;
   };
-  steps: OperationStep[];
+  steps: Steps;
   result: {} | null;
   error: Failure | null;
   requested_by: string;
@@ -405,39 +466,6 @@ export interface Operation {
    * RFC 3339, UTC
    */
   updated_at: string;
-}
-export interface OperationStep {
-  name: string;
-  phase: 'pending' | 'doing' | 'done' | 'undoing' | 'undone';
-  started_at: string | null;
-  ended_at: string | null;
-  attempts: number;
-  error?: Failure;
-}
-/**
- * Why an operation or a step failed.
- */
-export interface Failure {
-  /**
-   * The codes of core/errors.ts.
-   */
-  code:
-    | 'invalid'
-    | 'not_found'
-    | 'conflict'
-    | 'busy'
-    | 'exhausted'
-    | 'unsupported'
-    | 'bad_state'
-    | 'unavailable'
-    | 'timeout'
-    | 'denied'
-    | 'hardware'
-    | 'internal';
-  message: string;
-  field?: string;
-  step?: string;
-  retry: 'never' | 'backoff' | 'operator';
 }
 export interface Instance {
   uuid: string;

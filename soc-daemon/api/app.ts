@@ -5,7 +5,7 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Metrics } from '../../kit/metrics.ts';
-import type { DashboardAccess, Readiness } from '../../schemas/generated/rest.ts';
+import type { DashboardAccess, PlatformRequest, Readiness } from '../../schemas/generated/rest.ts';
 import type { BrowserSessions, Role } from './browser-sessions.ts';
 import { refuseTooDeep } from './depth.ts';
 import type { EventStreams } from './events.ts';
@@ -25,6 +25,7 @@ export interface AppOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
+  readonly platformRequests: (limit: number) => readonly PlatformRequest[];
   readonly openapi: () => unknown;
   readonly events: EventStreams;
   readonly limiter: RateLimiter;

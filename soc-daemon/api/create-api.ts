@@ -7,7 +7,7 @@ import type { ComputeService } from '../../core/ports/compute-service.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Metrics } from '../../kit/metrics.ts';
 import type { SocDaemonConfig } from '../../schemas/generated/config.ts';
-import type { DashboardAccess, Readiness } from '../../schemas/generated/rest.ts';
+import type { DashboardAccess, PlatformRequest, Readiness } from '../../schemas/generated/rest.ts';
 import { createApp } from './app.ts';
 import { createBrowserSessions, type Role } from './browser-sessions.ts';
 import { type ConsoleSocketOptions, createConsoleSockets } from './console-socket.ts';
@@ -30,6 +30,8 @@ export interface ApiOptions {
   readonly metrics: Metrics;
   /** What `/readyz` says. */
   readonly readiness: () => Readiness;
+  /** Requests of a platform that keeps its own journal, newest first; none unless given. */
+  readonly platformRequests?: (limit: number) => readonly PlatformRequest[];
   /** Of the program, for the OpenAPI document. */
   readonly version?: string;
   /** The WebSockets of consoles; absent where there is none. */
@@ -88,6 +90,7 @@ export function createApi(options: ApiOptions): Api {
     roleOf,
     browsers,
     openDashboard,
+    platformRequests: options.platformRequests ?? (() => []),
     maxBodyBytes: config.max_body_bytes ?? 1_048_576,
     requestTimeoutMs,
     closing: closing.signal,

@@ -124,6 +124,12 @@ export function listAudit({ service, query }: RequestContext): Reply {
   return ok({ audit: service.listAudit(limit ?? AUDIT_LIMIT) });
 }
 
+/** `GET /v1/platform/requests`. */
+export function listPlatformRequests({ platformRequests, query }: RequestContext): Reply {
+  const { limit } = args('list_operations', 'limit' in query ? { limit: query.limit } : {});
+  return ok({ requests: platformRequests(limit ?? AUDIT_LIMIT) });
+}
+
 /** `GET /v1/maintenance`. */
 export const getMaintenance = ({ service }: RequestContext): Reply => ok(service.maintenance());
 

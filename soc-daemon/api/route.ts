@@ -1,6 +1,6 @@
 import type { Caller, ComputeService } from '../../core/ports/compute-service.ts';
 import type { Metrics } from '../../kit/metrics.ts';
-import type { DashboardAccess, Readiness } from '../../schemas/generated/rest.ts';
+import type { DashboardAccess, PlatformRequest, Readiness } from '../../schemas/generated/rest.ts';
 import type { Role } from './browser-sessions.ts';
 
 /** A JSON object from outside, before its schema was looked at. */
@@ -11,6 +11,8 @@ export interface RequestContext {
   readonly service: ComputeService;
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
+  /** Requests of a platform that keeps its own journal, newest first. */
+  readonly platformRequests: (limit: number) => readonly PlatformRequest[];
   readonly openapi: () => unknown;
   readonly openDashboard: (role: Role) => DashboardAccess;
   readonly caller: Caller;

@@ -294,6 +294,17 @@ export const routes: readonly Route[] = [
     summary: 'Who changed what, newest first.',
     parameters: [limit],
   }),
+  read(
+    '/v1/platform/requests',
+    'list_platform_requests',
+    rest('platform_request_list'),
+    handlers.listPlatformRequests,
+    {
+      tag: 'node',
+      summary: 'What the platform asked for, newest first; empty where the platform asks by operations.',
+      parameters: [limit],
+    },
+  ),
   read('/healthz', 'get_health', rest('health'), handlers.getHealth, {
     tag: 'probes',
     summary: 'The process answers.',

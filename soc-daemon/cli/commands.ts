@@ -354,6 +354,13 @@ export const commands: readonly Command[] = [
   },
   { words: ['maintenance', 'off'], help: 'accepts new instances again', run: (c) => maintain(c, false) },
   { words: ['events'], help: 'shows what happens, as it happens', run: watchEvents },
+  list(
+    ['platform', 'requests'],
+    '/v1/platform/requests',
+    'requests',
+    ['created_at', 'method', 'instance', 'state', 'id'],
+    'shows what the platform asked for',
+  ),
   list(['audit'], '/v1/audit', 'audit', ['at', 'by', 'action', 'instance', 'operation'], 'shows who changed what'),
   ...nodeCommands,
 ];

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { silentLog } from '../../core/ports/log.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { createMetrics } from '../../kit/metrics.ts';
-import type { Readiness } from '../../schemas/generated/rest.ts';
+import type { PlatformRequest, Readiness } from '../../schemas/generated/rest.ts';
 import { type Api, type ApiAddress, type ApiOptions, createApi } from '../../soc-daemon/api/create-api.ts';
 import { createFakeService, type FakeService } from './fake-service.ts';
 
@@ -34,6 +34,19 @@ export interface ApiFixture {
   close(): Promise<void>;
 }
 
+/** A request of nova that is under way. */
+const platformRequest: PlatformRequest = {
+  id: '00000000-0000-4000-8000-000000000009',
+  method: 'stop_instance',
+  instance: '00000000-0000-4000-8000-0000000000aa',
+  state: 'running',
+  steps: [{ name: 'power', phase: 'doing', started_at: '2026-11-21T05:00:00.000Z', ended_at: null, attempts: 1 }],
+  error: null,
+  request_id: 'req-1',
+  created_at: '2026-11-21T05:00:00.000Z',
+  updated_at: '2026-11-21T05:00:00.000Z',
+};
+
 /** Starts one. Whoever does closes it. */
 export async function startApi(
   config: Partial<ApiOptions['config']> = {},
@@ -48,6 +61,7 @@ export async function startApi(
     log: silentLog,
     metrics: createMetrics({ process: false }),
     readiness: () => fixture.readiness,
+    platformRequests: (limit) => Array.from({ length: limit }, () => platformRequest),
     ...options,
   });
   const remove = (): void => rmSync(directory, { recursive: true, force: true });
