@@ -219,11 +219,11 @@ export interface SocDaemonConfig {
        */
       reserved_host_cpus?: number;
       /**
-       * VCPUs offered for each CPU of a VM host.
+       * VCPUs offered for each CPU of a VM host. No more than it has: the node takes no more.
        */
       cpu_allocation_ratio?: number;
       /**
-       * Memory offered for what a VM host has.
+       * Memory offered for what a VM host has; no more than it has.
        */
       ram_allocation_ratio?: number;
       /**
