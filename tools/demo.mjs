@@ -9,7 +9,7 @@ import { downloadsFor, packagesFor } from './packages.mjs';
 import { orExplain, ROOT, setup } from './setup.mjs';
 
 /** The flags that tools/demo/options.ts reads: a wrong one is refused before anything is installed. */
-const FLAGS = ['--help', '-h', '--keep', '--down', '--sim', '--no-broker', '--state'];
+const FLAGS = ['--help', '-h', '--keep', '--down', '--sim', '--openstack', '--no-broker', '--state'];
 
 const args = process.argv.slice(2);
 const has = (...names) => args.some((arg) => names.includes(arg));
@@ -22,6 +22,7 @@ if (unknown !== undefined) {
 /** What is to be there: nothing for a demo that starts nothing, little for a simulated one. */
 function wanted() {
   if (has('--help', '-h', '--down')) return {};
+  if (has('--openstack')) return { need: packagesFor('openstack') };
   const command = has('--sim') ? 'demo-sim' : 'demo';
   const packages = packagesFor(command).filter((name) => name !== 'rabbitmq-server' || !has('--no-broker'));
   return { optional: packages, downloads: downloadsFor(command) };

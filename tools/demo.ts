@@ -42,11 +42,31 @@ try {
 
 async function main(options: DemoOptions, out: Screen): Promise<void> {
   if (options.help) return void process.stdout.write(HELP);
+  if (options.openstack) return await openStack(options, out);
   const layout = layoutOf(options.dir);
   if (options.down) return await takeDown(layout, out);
   const release = claim(layout);
   try {
     await (options.keep ? keep(options, layout, out) : once(options, layout, out));
+  } finally {
+    release();
+  }
+}
+
+/** The one on an OpenStack; its code is loaded by nobody else. */
+async function openStack(options: DemoOptions, screen: Screen): Promise<void> {
+  const { dir, keep } = options;
+  const { endOpenStack, playOpenStack } = await import('./demo/openstack.ts');
+  if (!existsSync(dir) && options.down) return screen.line(`nothing runs in ${dir}`);
+  const release = claim(layoutOf(dir));
+  try {
+    if (options.down) {
+      const ended = await endOpenStack(dir);
+      screen.line(ended.length === 0 ? `nothing runs in ${dir}` : `ended ${ended.join(', ')}`);
+    } else {
+      const stateFlag = dir === join(ROOT, '.demo-openstack') ? '' : ` --state ${quoted(dir)}`;
+      await playOpenStack({ dir, root: ROOT, keep, stateFlag, screen, signal: stop.signal });
+    }
   } finally {
     release();
   }

@@ -15,7 +15,7 @@ An unmodified OpenStack Zed from Debian's packages (node tools/setup.mjs opensta
   down     end it, by pid
   status   what runs, with pids
 
-  --state DIR   where it lives (default .demo/openstack)
+  --state DIR   where it lives (default .demo-openstack)
   --ceph        with a real Ceph behind Cinder (node tools/setup.mjs openstack-ceph)
   --purge       down: remove the directory as well
 `;
@@ -39,7 +39,7 @@ async function main(argv: readonly string[]): Promise<number> {
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
-  const dir = resolve(values.state ?? join(ROOT, '.demo/openstack'));
+  const dir = resolve(values.state ?? join(ROOT, '.demo-openstack'));
   const say = (line: string): void => console.log(line);
   switch (values.help ? 'help' : positionals.join(' ')) {
     case 'up': {

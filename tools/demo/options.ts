@@ -11,6 +11,8 @@ export interface DemoOptions {
   readonly down: boolean;
   /** Simulated hardware instead of a virtual DPU. */
   readonly sim: boolean;
+  /** In an OpenStack cloud of its own, with two nodes. */
+  readonly openstack: boolean;
   /** With a broker; without one the node is driven over REST alone. */
   readonly broker: boolean;
   /** Absolute path of the state directory. */
@@ -29,6 +31,9 @@ Nothing is left running unless you ask for it. Needs root; --sim does not.
   --down        end what --keep left running, and nothing else
   --state DIR   the state directory (default .demo/): demos with different ones live side by side
   --sim         simulated hardware: needs no root, and boots nothing
+  --openstack   an unmodified OpenStack from Debian's packages instead, with two nodes of simulated hardware in it, a bare-metal
+                one and one for VMs; the stock client makes a server on each. Goes with --keep, --down and --state
+                (default .demo-openstack/)
   --no-broker   no RabbitMQ: drive the node over its REST interface alone
   -h, --help    this text
 `;
@@ -43,19 +48,27 @@ export function parseOptions(argv: readonly string[], root: string): DemoOptions
         keep: { type: 'boolean', default: false },
         down: { type: 'boolean', default: false },
         sim: { type: 'boolean', default: false },
+        openstack: { type: 'boolean', default: false },
         'no-broker': { type: 'boolean', default: false },
         state: { type: 'string' },
       },
     });
     if (values.keep && values.down) throw new TypeError('--keep and --down exclude each other');
+    if (values.openstack && (values.sim || values['no-broker'])) {
+      throw new TypeError('--openstack goes with --keep, --down and --state only');
+    }
     if (values.state === '') throw new TypeError('--state needs a directory');
     return {
       help: values.help,
       keep: values.keep,
       down: values.down,
       sim: values.sim,
+      openstack: values.openstack,
       broker: !values['no-broker'],
-      dir: values.state === undefined ? join(root, '.demo') : resolve(userDirectory(), values.state),
+      dir:
+        values.state === undefined
+          ? join(root, values.openstack ? '.demo-openstack' : '.demo')
+          : resolve(userDirectory(), values.state),
     };
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
