@@ -5,44 +5,33 @@ import { novaError } from '../wire/nova-errors.ts';
 import { compute, destroyHere } from './compute.ts';
 import { type Flow, type Stage, sentInstance } from './flow.ts';
 import { portsOf } from './ports.ts';
+import { refuseUncarried, userDataOf, wantsConfigDrive } from './user-data.ts';
 import { volumesOf } from './volumes.ts';
 
 /** How long a build waits for a node that is not ready yet, in milliseconds; then it is for another host. */
 const readyMs = 60_000;
 
-/** Longest user data that the node's metadata service takes; nova's own limit is the same. */
-const mostUserData = 65_535;
-
 /**
  * The stage `claim`: whether this node may have the server. A bare-metal node has one instance at most.
- * @throws ComputeResourcesUnavailable as nova's class.
+ * @throws ComputeResourcesUnavailable, BuildAbortException (what no node can do) as nova's classes.
  */
 export function claimStage(flow: Flow): Stage {
   return {
     name: 'claim',
     deadlineMs: readyMs,
-    run() {
+    async run() {
+      refuseUncarried(flow);
       const status = flow.parts.compute.nodeStatus();
       const known = status.instances.some(({ uuid }) => uuid === flow.instance);
       const others = status.instances.filter(
         ({ uuid, state }) => uuid !== flow.instance && state !== 'deleted' && state !== 'error',
       );
       if (flow.settings.nodeType === 'BM' && others.length > 0)
-        return Promise.reject(novaError('ComputeResourcesUnavailable', { reason: 'the node has an instance already' }));
-      if (status.ready || known) return Promise.resolve(true);
-      return Promise.reject(new DpuError('unavailable', 'the node takes no new instance now'));
+        throw novaError('ComputeResourcesUnavailable', { reason: 'the node has an instance already' });
+      if (!status.ready && !known) throw new DpuError('unavailable', 'the node takes no new instance now');
+      return undefined;
     },
   };
-}
-
-/** nova's user data is base64; what is no text (packed, say) can't be handed on. */
-function userData(flow: Flow): string | undefined {
-  const { user_data } = sentInstance(flow);
-  if (user_data === null || user_data === '') return undefined;
-  const bytes = Buffer.from(user_data, 'base64');
-  const text = bytes.toString('utf8');
-  if (text.length > mostUserData || !Buffer.from(text, 'utf8').equals(bytes)) return undefined;
-  return text;
 }
 
 /** What the node's use case is asked for. */
@@ -52,7 +41,7 @@ export function buildArguments(
 ): Omit<Args<'build_and_run_instance'>, 'request_id' | 'wait'> {
   const server = sentInstance(flow);
   const { flavor, hostname, display_name, metadata, key_data } = server;
-  const data = userData(flow);
+  const data = userDataOf(flow);
   const password = flow.request.adminPassword;
   const userdata = data ?? (typeof password === 'string' && password !== '' ? { admin_pass: password } : undefined);
   return {
@@ -72,6 +61,7 @@ export function buildArguments(
     ...(metadata === null ? {} : { metadata }),
     ...(key_data === null || key_data === '' ? {} : { ssh_keys: [key_data.trim()] }),
     ...(userdata === undefined ? {} : { userdata }),
+    ...(wantsConfigDrive(flow) ? { config_drive: true } : {}),
   };
 }
 

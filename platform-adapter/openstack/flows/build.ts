@@ -33,6 +33,7 @@ function read(args: Arguments): ReturnType<FlowDefinition['read']> {
     devices: readBlockDevices(args.block_device_mapping, 'block_device_mapping') as unknown as Json,
     securityGroups: securityGroups(args.security_groups),
     adminPassword: textArgument(args, 'admin_password', 1024),
+    files: Array.isArray(args.injected_files) && args.injected_files.length > 0,
     // as they came: what the conductor gets back where the build is to be tried elsewhere
     reschedule: {
       instance: rawArgument(args, 'instance'),

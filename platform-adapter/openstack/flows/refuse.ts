@@ -51,8 +51,6 @@ export const refusedFlows: Readonly<Record<string, FlowDefinition>> = {
   live_migration_force_complete: refused('NotSupported', revert),
   live_migration_abort: refused('NotSupported', revert),
   rollback_live_migration_at_destination: refused('NotSupported', { fault: false }),
-  rescue_instance: refused('InstanceNotRescuable', revert),
-  unrescue_instance: refused('NotSupported', revert),
   snapshot_instance: refused('NotSupported', revert),
   shelve_instance: refused('NotSupported', revert),
   prep_resize: refused('ResizeError', revert),

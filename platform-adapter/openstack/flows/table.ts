@@ -1,3 +1,4 @@
+import { adminPassword } from './admin-password.ts';
 import { build } from './build.ts';
 import type { FlowDefinition } from './flow.ts';
 import { interfaceFlows } from './interfaces.ts';
@@ -6,6 +7,7 @@ import { powerFlows } from './power.ts';
 import { powerSync } from './power-sync.ts';
 import { rebuildFlows } from './rebuild.ts';
 import { refusedFlows } from './refuse.ts';
+import { rescueFlows } from './rescue.ts';
 import { shelveFlows } from './shelve.ts';
 import { terminate } from './terminate.ts';
 import { volumeFlows } from './volume-attach.ts';
@@ -21,8 +23,10 @@ export const flowTable: Readonly<Record<string, FlowDefinition>> = {
   ...volumeFlows,
   ...rebuildFlows,
   ...shelveFlows,
+  ...rescueFlows,
   build_and_run_instance: build,
   terminate_instance: terminate,
+  set_admin_password: adminPassword,
   network_changed: networkChanged,
   power_sync: powerSync,
 };

@@ -7,9 +7,11 @@ import { tellInstanceGone } from '../wire/scheduler.ts';
 import { readServer } from './arguments.ts';
 import { bracketed, bracketStages, errorOut } from './bracket.ts';
 import { destroyHere } from './compute.ts';
-import type { Flow, FlowDefinition, Stage } from './flow.ts';
+import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
 import { currentInstance, ifThere, novaNow, powerStates } from './nova-record.ts';
 import { releasePorts } from './ports.ts';
+import { rescueVolumeHere } from './rescue.ts';
+import { giveBackRescueVolume } from './rescue-volume.ts';
 import { releaseVolumes, type VolumeToRelease } from './volumes.ts';
 
 /** What nova has of the server, and which volumes it has, before anything of it is gone. */
@@ -29,6 +31,7 @@ function recordStage(flow: Flow): Stage {
         host: record?.host ?? null,
         networkInfo: record?.info_cache?.network_info ?? '[]',
         volumes: volumes as unknown as Json,
+        rescued: rescueVolumeHere(flow) !== null || sentInstance(flow).vm_state === 'rescued',
       };
     },
   };
@@ -60,6 +63,7 @@ function stages(flow: Flow): readonly Stage[] {
       name: 'volumes',
       async run({ signal, output }) {
         await releaseVolumes(flow, recorded(output).volumes as unknown as readonly VolumeToRelease[], signal);
+        if (recorded(output).rescued === true) await giveBackRescueVolume(flow, signal);
         return undefined;
       },
     },

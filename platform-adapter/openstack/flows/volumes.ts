@@ -262,7 +262,7 @@ export async function releaseVolumes(
 /**
  * Deletes a volume. One that can't be deleted (it has snapshots) stays: as with nova, its server goes all the same.
  */
-async function deleteVolume(flow: Flow, volume: string, signal: AbortSignal): Promise<void> {
+export async function deleteVolume(flow: Flow, volume: string, signal: AbortSignal): Promise<void> {
   const { services, log } = flow.parts;
   try {
     await services.cinder.waitForVolume(volume, ['available', 'error'], { signal, timeoutMs: 30_000 });

@@ -44,6 +44,7 @@ export const defaultNodeSettings = {
     'COMPUTE_NODE',
     'COMPUTE_NET_ATTACH_INTERFACE',
     'COMPUTE_VOLUME_EXTEND',
+    'COMPUTE_RESCUE_BFV',
     'COMPUTE_IMAGE_TYPE_RAW',
     'COMPUTE_IMAGE_TYPE_QCOW2',
   ],

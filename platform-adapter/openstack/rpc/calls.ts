@@ -101,7 +101,7 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
         throw novaError('ConsoleNotAvailable', {}, { cause: error });
       }
     },
-    set_admin_password: cannot('setting the password'),
+    set_admin_password: awaited('set_admin_password'),
     quiesce_instance: cannot('quiescing an instance'),
     cache_images: () => Promise.resolve({}),
     check_instance_shared_storage: () => Promise.resolve(false),

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { rescueFunctionId } from '../../../core/derived-ids.ts';
 import { DpuError } from '../../../core/errors.ts';
-import type { ComputeService } from '../../../core/ports/compute-service.ts';
+import type { BindingView, ComputeService } from '../../../core/ports/compute-service.ts';
+import { asId, type InstanceId } from '../../../core/units.ts';
 import type { Instance } from '../../../schemas/generated/instance.ts';
 import type { Operation } from '../../../schemas/generated/operation.ts';
 
@@ -9,6 +11,8 @@ export interface FakeCompute {
   readonly service: ComputeService;
   /** Instance -> its state. */
   readonly instances: Map<string, Instance['state']>;
+  /** What is bound to functions of instances. */
+  readonly bindings: Pick<BindingView, 'function_id' | 'instance' | 'volume_id'>[];
   readonly submitted: { readonly method: string; readonly args: Readonly<Record<string, unknown>> }[];
   /** What the next operation of this method ends with; it is taken once. */
   readonly failNext: Map<string, NonNullable<Operation['error']>>;
@@ -25,6 +29,8 @@ const states: Readonly<Record<string, Instance['state']>> = {
   unpause_vm: 'active',
   suspend_instance: 'suspended',
   resume_instance: 'active',
+  rescue_instance: 'rescued',
+  unrescue_instance: 'active',
   destroy_instance: 'deleted',
 };
 
@@ -35,6 +41,7 @@ export function createFakeCompute(): FakeCompute {
   const operations = new Map<string, Operation>();
   const fake: FakeCompute = {
     instances,
+    bindings: [],
     submitted: [],
     failNext: new Map(),
     onSubmit: () => {},
@@ -61,6 +68,7 @@ export function createFakeCompute(): FakeCompute {
         if (error && method === 'build_and_run_instance') instances.set(uuid, 'error');
         else if (state !== undefined && !error) instances.set(uuid, state);
         if (method === 'destroy_instance' && !error) byKey.delete(`build:${uuid}`);
+        if (!error) rescueDisk(method, uuid, args.volume as { readonly volume_id: string } | undefined);
         return operation;
       },
       waitForEnd: async (id: string) => operations.get(id),
@@ -70,11 +78,22 @@ export function createFakeCompute(): FakeCompute {
         if (state === undefined) throw new DpuError('not_found', 'instance does not exist');
         return { uuid, state, flavor: { name: 'f', vcpus: 1, memory_mib: 1024 }, interfaces: [], volumes: [] };
       },
+      listBindings: () => fake.bindings,
       nodeStatus: () => ({
         ready: true,
         instances: [...instances].map(([uuid, state]) => ({ uuid, state })),
       }),
     } as unknown as ComputeService,
   };
+
+  /** The disk of a rescue comes and goes with it. */
+  function rescueDisk(method: string, uuid: string, volume: { readonly volume_id: string } | undefined): void {
+    const id = rescueFunctionId(asId<InstanceId>(uuid));
+    if (method === 'rescue_instance' && volume)
+      fake.bindings.push({ function_id: id, instance: uuid, volume_id: volume.volume_id });
+    if (method !== 'unrescue_instance' && method !== 'destroy_instance') return;
+    const left = fake.bindings.filter(({ function_id: each }) => each !== id);
+    fake.bindings.splice(0, fake.bindings.length, ...left);
+  }
   return fake;
 }

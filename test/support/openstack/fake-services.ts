@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { DpuError } from '../../../core/errors.ts';
 import type { Services } from '../../../platform-adapter/openstack/flows/flow.ts';
 import type { Attachment, Cinder, CinderVolume } from '../../../platform-adapter/openstack/rest/cinder.ts';
+import type { Glance, GlanceImage } from '../../../platform-adapter/openstack/rest/glance.ts';
 import type { Neutron, Port } from '../../../platform-adapter/openstack/rest/neutron.ts';
 import type { Placement } from '../../../platform-adapter/openstack/rest/placement.ts';
 
@@ -202,7 +203,12 @@ export function createFakeServices(): FakeServices {
       if (held) volumes.set(held.id, { ...held, status: 'available' });
     },
   };
+  const glance: Partial<Glance> = {
+    showImage: async (id) =>
+      ({ id, minDiskGib: 3, sizeBytes: 1, virtualSizeBytes: null, diskFormat: 'qcow2' }) as GlanceImage,
+  };
   Object.assign(fake.services, {
+    glance: watched('glance', glance),
     neutron: watched('neutron', neutron),
     cinder: watched('cinder', cinder),
   });
