@@ -177,7 +177,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   const imported = readImportedIdentity(config.state_dir);
   checkNames(config, imported);
   const identity = await settleIdentity({ store, snic, random, clock, log, configured: config.node, imported });
-  const binder = await peers.openNetwork(identity.uuid, store);
+  const network = await peers.openNetwork(identity.uuid, store);
   const disk = watchDisk({
     directory: config.state_dir,
     lowMib: config.disk.low_mib,
@@ -194,6 +194,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     log,
     onFatal: fatal,
   });
+  const binder = platform?.binder(network) ?? network;
   const networks = platform?.networks ?? createSubnetService(store, config.catalogue.subnets);
   const volumes = platform?.volumes(peers.volumes) ?? peers.volumes;
   const bios = createBiosKeeper({ bios: peers.bios, store, policy: config.host.bios, clock, log });

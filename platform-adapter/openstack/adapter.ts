@@ -3,6 +3,7 @@ import { createTransport, type Logger, type QueueFlags, type RpcServer, type Tra
 import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
 import type { Log } from '../../core/ports/log.ts';
+import type { NetworkBinder } from '../../core/ports/network-binder.ts';
 import type { NetworkService } from '../../core/ports/network-service.ts';
 import type { PlatformAdapter } from '../../core/ports/platform-adapter.ts';
 import type { Random } from '../../core/ports/random.ts';
@@ -16,6 +17,7 @@ import { createNodeHooks } from './hooks.ts';
 import { createNeutronNetworks } from './networks.ts';
 import { type NovaNode, startNovaNode } from './node/nova-node.ts';
 import type { NodeSettings } from './node/settings.ts';
+import { createPluggedBinder } from './plugged-binder.ts';
 import { requestView } from './request-view.ts';
 import { createCinder } from './rest/cinder.ts';
 import { createGlance } from './rest/glance.ts';
@@ -67,6 +69,8 @@ export interface Openstack {
   readonly networks: NetworkService;
   /** Volumes as the node's instances see them: those on the node, and Cinder's. */
   volumes(local: VolumeService): VolumeService;
+  /** The switch, whose ports count as bound when Neutron says so. */
+  binder(binder: NetworkBinder): NetworkBinder;
   /** The adapter, for the use cases that were made with `networks` and `volumes`; once. */
   adapter(
     service: ComputeService,
@@ -191,6 +195,10 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
 
   return {
     networks: createNeutronNetworks(services.neutron),
+    binder: (binder) => {
+      const timeoutMs = settings.flows.vifPluggingTimeoutMs;
+      return createPluggedBinder(binder, { neutron: services.neutron, timeoutMs, clock });
+    },
     volumes: (local) => createCinderVolumes(local, services.cinder, settings.flows.connector),
     adapter,
     requests: (limit) => store.list(limit).map(requestView),
