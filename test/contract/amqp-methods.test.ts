@@ -146,9 +146,23 @@ describe.skipIf(!haveStock())('the platform RPC, with stock oslo.messaging as th
     unpause_vm: () => unsupported('unpause_vm', { uuid }),
     suspend_instance: () => unsupported('suspend_instance', { uuid }),
     resume_instance: () => unsupported('resume_instance', { uuid }),
-    rebuild_instance: () => unsupported('rebuild_instance', { uuid }),
-    rescue_instance: () => unsupported('rescue_instance', { uuid }),
-    unrescue_instance: () => unsupported('unrescue_instance', { uuid }),
+    async rebuild_instance() {
+      const [old] = (await instance()).volumes;
+      await changes('rebuild_instance', { uuid, userdata: '#cloud-config\n' });
+      const { state, volumes: now } = await instance();
+      expect([state, now.length, now[0]?.boot]).toEqual(['active', 1, true]);
+      expect(now[0]?.volume_id).not.toBe(old?.volume_id);
+    },
+    async rescue_instance() {
+      await changes('rescue_instance', { uuid, admin_pass: 'x' });
+      expect(await instance()).toMatchObject({ status: 'down', state: 'rescued' });
+      expect((await instance()).volumes).toHaveLength(2);
+    },
+    async unrescue_instance() {
+      await changes('unrescue_instance', { uuid });
+      expect(await instance()).toMatchObject({ status: 'up', state: 'active' });
+      expect((await instance()).volumes).toHaveLength(1);
+    },
     resize_vm: () => unsupported('resize_vm', { uuid, new_flavor: '8c16g' }),
     async create_snapshot() {
       const [boot] = (await instance()).volumes;
@@ -156,7 +170,10 @@ describe.skipIf(!haveStock())('the platform RPC, with stock oslo.messaging as th
       expect(result).toMatchObject({ volume_id: boot?.volume_id, name: 's1' });
     },
     get_instance_console: () => unsupported('get_instance_console', { uuid, type: 'serial' }),
-    reset_instance_admin_password: () => unsupported('reset_instance_admin_password', { uuid, new_password: 'x' }),
+    async reset_instance_admin_password() {
+      const { result } = await changes('reset_instance_admin_password', { uuid, new_password: 'x' });
+      expect(result).toEqual({ takes_effect: 'next_start', drive: false });
+    },
     async resize_volume() {
       const [boot] = (await instance()).volumes;
       const size = 2 * (boot?.size_bytes ?? 0);
@@ -211,7 +228,7 @@ describe.skipIf(!haveStock())('the platform RPC, with stock oslo.messaging as th
   it('told the platform of the instance in order, and at last the truth', async () => {
     await expect.poll(() => statesOf(server.reports, uuid).at(-1), { timeout: 10_000 }).toBe('deleted');
     const states = statesOf(server.reports, uuid).filter((state, index, all) => state !== all[index - 1]);
-    const seen = ['building', 'active', 'stopped', 'active', 'deleting', 'deleted'];
+    const seen = ['building', 'active', 'stopped', 'active', 'rescued', 'active', 'deleting', 'deleted'];
     expect(states).toEqual(seen);
     const generations = server.reports
       .filter((each) => each.method === 'report_instance_status')

@@ -124,7 +124,7 @@ describe.skipIf(!haveStock())('secrets over AMQP', () => {
       'Invalid',
       'Invalid',
       expect.stringMatching(/^(Invalid|Conflict)$/),
-      'Unsupported',
+      'Conflict',
       'Unavailable',
     ]);
     answers.push(await client.call('list_operations'), await client.call('report_node_status'));

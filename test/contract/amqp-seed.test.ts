@@ -124,7 +124,6 @@ describe.skipIf(!haveStock())('messages of the platform, verbatim', () => {
       'get_instance_console',
       'create_snapshot',
       'resize_vm',
-      'reset_instance_admin_password',
       'set_interface_qos',
     ]);
     const expected = (method: string) => (unsupportedYet.has(method) ? 'unsupported' : 'done');
