@@ -1,0 +1,105 @@
+/**
+ * This daemon against the stock nova-compute with its fake driver, on the same control plane in the same run, taking turns:
+ * `node test/bench/openstack.ts [--quick] [--json FILE] [--dist BUILD] [--state DIR]`. Needs `node tools/setup.mjs openstack` and root. With
+ * `--state` it uses the control plane of that directory, and leaves it up. It never fails because something is slow.
+ */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { stackDown, stackUp } from '../../tools/openstack/stack.ts';
+import { ROOT } from '../architecture/project-files.ts';
+import { buildRounds, type Competitor, competitors, measureIdle, measureStarts } from './openstack-parts.ts';
+import { mib, quantile, type Row, spread, tableOf } from './report.ts';
+import { makeScene } from './scene.ts';
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'string' },
+    dist: { type: 'string' },
+    state: { type: 'string' },
+  },
+});
+const servers = values.quick ? 4 : 20;
+const starts = values.quick ? 1 : 5;
+const idleMs = values.quick ? 5000 : 60_000;
+
+const dir = values.state ?? mkdtempSync(join(tmpdir(), 'ostb-'));
+const say = (line: string): void => console.log(line);
+try {
+  const stack = await stackUp({ dir, cache: join(ROOT, '.cache/openstack'), say });
+  const { dist } = makeScene(dir, stack.transportUrl, values.dist);
+  const { ours, stock, end } = await competitors(stack, join(dist, 'soc-daemon/main.js'));
+  try {
+    console.log(tableOf(await measure(ours, stock)));
+    console.log(`\nLoad average at the end: ${loadavg()[0]?.toFixed(1)}`);
+  } finally {
+    await end();
+  }
+} finally {
+  if (values.state === undefined) await stackDown(dir, { purge: true });
+}
+
+async function measure(ours: Competitor, stock: Competitor): Promise<readonly Row[]> {
+  const [ourStarts, stockStarts] = await measureStarts([ours, stock], starts);
+  const [ourIdle, stockIdle] = [await measureIdle(ours, idleMs), await measureIdle(stock, idleMs)];
+  const median = (all: readonly number[]): number => quantile(all, 0.5);
+  const times = (one: number, other: number): string => (other / one).toFixed(1);
+  const rows: Row[] = [
+    {
+      what: 'From exec to the first heartbeat in nova, restart',
+      measured: spread(ourStarts, 'ms'),
+      target: 'a fifth',
+      peer: `${spread(stockStarts, 'ms')}: ${times(median(ourStarts), median(stockStarts))} times`,
+      numbers: { ours: median(ourStarts), stock: median(stockStarts) },
+    },
+    {
+      what: 'Resident memory, idle',
+      measured: mib(ourIdle.rss),
+      target: 'half',
+      peer: `${mib(stockIdle.rss)}: ${times(ourIdle.rss, stockIdle.rss)} times`,
+      numbers: { ours: ourIdle.rss, stock: stockIdle.rss },
+    },
+    {
+      what: 'CPU per idle minute',
+      measured: `${ourIdle.cpuMsPerMinute.toFixed(0)} ms`,
+      target: '',
+      peer: `${stockIdle.cpuMsPerMinute.toFixed(0)} ms`,
+      numbers: { ours: ourIdle.cpuMsPerMinute, stock: stockIdle.cpuMsPerMinute },
+    },
+  ];
+  for (const networks of ['none', 'one'] as const) {
+    for (const order of ['in a row', 'side by side'] as const) {
+      const rounds = { servers, networks, order };
+      const [mine, theirs] = await buildRounds([ours, stock], rounds);
+      const what = `${servers} servers ${order}, ${networks === 'none' ? 'no network' : 'one network'}`;
+      rows.push(
+        {
+          what: `${what}: until the last is ACTIVE`,
+          measured: `${(mine.buildMs / 1000).toFixed(1)} s`,
+          target: '',
+          peer: `${(theirs.buildMs / 1000).toFixed(1)} s`,
+          numbers: { ours: mine.buildMs, stock: theirs.buildMs },
+        },
+        {
+          what: `${what}: CPU of the compute process for each, built and deleted`,
+          measured: `${mine.cpuMsEach.toFixed(1)} ms`,
+          target: 'a quarter',
+          peer: `${theirs.cpuMsEach.toFixed(1)} ms: ${times(mine.cpuMsEach, theirs.cpuMsEach)} times`,
+          numbers: { ours: mine.cpuMsEach, stock: theirs.cpuMsEach },
+        },
+      );
+    }
+  }
+  const [ourLast, stockLast] = [ours.rss(), stock.rss()];
+  rows.push({
+    what: `Resident memory after ${4 * servers} servers`,
+    measured: mib(ourLast),
+    target: 'half',
+    peer: `${mib(stockLast)}: ${times(ourLast, stockLast)} times`,
+    numbers: { ours: ourLast, stock: stockLast },
+  });
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+  return rows;
+}
