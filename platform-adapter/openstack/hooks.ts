@@ -39,7 +39,10 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
   }
 
   return {
-    async recover({ instances }) {
+    async recover({ instances, evacuated }) {
+      for (const { id, instance_uuid: instance } of evacuated) {
+        if (instance !== null && !flows.busy(instance)) await own('evacuated', { instance, migration: id });
+      }
       for (const { uuid, vm_state } of instances) {
         const here = stateOf(uuid);
         if (flows.busy(uuid) || vm_state === 'error') continue;

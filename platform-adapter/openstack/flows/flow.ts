@@ -30,7 +30,7 @@ import type { Cinder, Connector } from '../rest/cinder.ts';
 import type { Glance } from '../rest/glance.ts';
 import type { Neutron } from '../rest/neutron.ts';
 import type { Placement } from '../rest/placement.ts';
-import type { Conductor, NovaRpc } from '../wire/conductor.ts';
+import type { CallScope, Conductor, NovaRpc } from '../wire/conductor.ts';
 import type { RequestContext, UserCredentials } from '../wire/context.ts';
 import type { NovaInstance } from '../wire/instances.ts';
 import type { ExternalEvents } from './external-events.ts';
@@ -96,6 +96,8 @@ export interface Flow {
   readonly context: RequestContext;
   readonly parts: FlowParts;
   readonly settings: FlowSettings;
+  /** For whom another service of nova is asked: the user, whose token goes with it while it is here. */
+  scope(signal?: AbortSignal): CallScope;
   /** nova-conductor for the request that began the flow. */
   conductor(signal?: AbortSignal): Conductor;
   /** The same with admin rights. `deleted`: sees what is deleted, too. */

@@ -62,6 +62,7 @@ export async function ifThere(work: Promise<unknown>): Promise<boolean> {
         'InstanceActionEventNotFound',
         'InstanceInfoCacheNotFound',
         'VolumeBDMNotFound',
+        'MigrationNotFound',
       )
     )
       return false;

@@ -136,8 +136,8 @@ const failure: FailurePolicy = {
   },
 };
 
-/** The server's allocation on this node goes; that on the host that it was on stays. */
-async function freeHere(flow: Flow, signal: AbortSignal): Promise<void> {
+/** The server's allocation on this node goes; what it holds elsewhere stays. */
+export async function freeHere(flow: Flow, signal: AbortSignal): Promise<void> {
   const { placement, settings } = flow.parts;
   const provider = await placement.findProviderByName(settings.node, options(flow, signal));
   if (provider === null) return;

@@ -1,8 +1,9 @@
 import { novaError } from '../wire/nova-errors.ts';
 import type { NovaClass } from '../wire/nova-exceptions.ts';
 import { readServer } from './arguments.ts';
-import { bracketed, errorOut, type FailurePolicy, revert } from './bracket.ts';
+import { bracketed, type FailurePolicy, revert } from './bracket.ts';
 import type { Flow, FlowDefinition } from './flow.ts';
+import { liveMigration } from './live-migration.ts';
 
 /**
  * What a node can't do: the flow begins the event, fails, and nova is told as a driver without the method would have it. So no server stays
@@ -47,16 +48,10 @@ export const refusedFlows: Readonly<Record<string, FlowDefinition>> = {
   backup_instance: refused('NotSupported', revert),
   volume_snapshot_create: refused('NotSupported', { fault: false }),
   volume_snapshot_delete: refused('NotSupported', { fault: false }),
-  live_migration: refused('MigrationPreCheckError', revert),
+  live_migration: liveMigration,
   live_migration_force_complete: refused('NotSupported', revert),
   live_migration_abort: refused('NotSupported', revert),
   rollback_live_migration_at_destination: refused('NotSupported', { fault: false }),
   snapshot_instance: refused('NotSupported', revert),
   shelve_instance: refused('NotSupported', revert),
-  prep_resize: refused('ResizeError', revert),
-  resize_instance: refused('ResizeError', errorOut),
-  finish_resize: refused('ResizeError', errorOut),
-  confirm_resize: refused('MigrationError', revert),
-  revert_resize: refused('MigrationError', revert),
-  finish_revert_resize: refused('MigrationError', errorOut),
 };

@@ -39,6 +39,7 @@ export function openFlow(
     parts,
     settings: parts.settings,
     note,
+    scope: (signal) => scope(signal, context),
     conductor: (signal) => parts.nova.conductor(scope(signal, context)),
     adminConductor: (signal, deleted) => parts.nova.conductor(scope(signal, elevated(context, deleted))),
     hasUser: () => user() !== null && context.project_id !== null,

@@ -28,7 +28,7 @@ export interface ComputeRpcParts {
   readonly host: string;
   readonly prefetch: number;
   readonly maxBodyBytes: number;
-  readonly flows: Pick<FlowService, 'accept'>;
+  readonly flows: Pick<FlowService, 'accept' | 'settled'>;
   /** Methods that are casts and become flows. */
   readonly casts: readonly string[];
   /** Methods that are answered, and casts that are no flows. */
@@ -51,8 +51,10 @@ export function computeEndpoints(
     async (args, context) => {
       try {
         const received = readContext(context.context);
-        await parts.flows.accept({ method, args, received, uniqueId: context.uniqueId });
+        const { id } = await parts.flows.accept({ method, args, received, uniqueId: context.uniqueId });
         context.ack();
+        // nova's API calls what it otherwise casts where it must not go on before (confirm_resize within a delete)
+        if (context.kind === 'call') await parts.flows.settled(id, context.signal);
         return null;
       } catch (error) {
         throw novaFailure(error);

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../../core/units.ts';
+import type { Json, JsonObject } from '../../../core/units.ts';
 import type { Conductor } from './conductor.ts';
 import {
   flag,
@@ -12,7 +12,7 @@ import {
   text,
   whole,
 } from './objects.ts';
-import { versionOf } from './releases.ts';
+import { type Release, versionOf } from './releases.ts';
 
 const fields = {
   id: whole,
@@ -64,6 +64,34 @@ export async function createMigration(conductor: Conductor, values: JsonObject):
   const version = versionOf(conductor.release, 'Migration');
   const { updates } = await conductor.objectAction(sparse('Migration', version, {}, values), 'create');
   return readMigration(sparse('Migration', version, { ...values, ...updates }), 'migration');
+}
+
+/**
+ * The MigrationContext of a server without NUMA cells and PCI devices, which is what our nodes know: stock compute services read it at both ends of a
+ * move. It is saved, and taken off, as the server's field `migration_context`.
+ */
+export function emptyMigrationContext(release: Release, instance: string, migration: number): Primitive {
+  const part = (name: string, data: JsonObject): Json =>
+    sparse(name, versionOf(release, name), {}, data) as unknown as Json;
+  const requests = (): Json => part('InstancePCIRequests', { instance_uuid: instance, requests: [] });
+  const devices = (): Json => part('PciDeviceList', { objects: [] });
+  return sparse(
+    'MigrationContext',
+    versionOf(release, 'MigrationContext'),
+    {},
+    {
+      instance_uuid: instance,
+      migration_id: migration,
+      new_numa_topology: null,
+      old_numa_topology: null,
+      new_pci_devices: devices(),
+      old_pci_devices: devices(),
+      new_pci_requests: requests(),
+      old_pci_requests: requests(),
+      new_resources: null,
+      old_resources: null,
+    },
+  );
 }
 
 /** Migrations that match. Deleted servers' are among them only under a context that reads what is deleted. */

@@ -7,6 +7,8 @@ export interface SentCast {
   readonly topic: string;
   readonly method: string;
   readonly args: JsonObject;
+  /** The host that it is for; absent: any service of the topic. */
+  readonly server?: string;
 }
 
 /** nova's database, as far as flows of one server see it. */
@@ -15,6 +17,8 @@ export interface FakeConductor {
   /** The server's record; null once it was destroyed. */
   instance: Record<string, Json> | null;
   readonly devices: Map<number, Record<string, Json>>;
+  /** Migrations by number. */
+  readonly migrations: Map<number, Record<string, Json>>;
   readonly virtualInterfaces: Map<string, Record<string, Json>>;
   networkInfo: string;
   readonly faults: JsonObject[];
@@ -46,14 +50,16 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
         const answer = await serve(method, JSON.parse(JSON.stringify(args)) as JsonObject);
         return JSON.parse(JSON.stringify(answer)) as unknown;
       },
-      async cast(method, args) {
+      async cast(method, args, { server } = {}) {
         await fake.onCall(`${topic} ${method}`);
-        fake.casts.push({ topic, method, args: JSON.parse(JSON.stringify(args)) as JsonObject });
+        const sent = { topic, method, args: JSON.parse(JSON.stringify(args)) as JsonObject };
+        fake.casts.push(server === undefined ? sent : { ...sent, server });
       },
       async close() {},
     }),
     instance: { ...instance },
     devices: new Map(devices.map((device) => [Number(device.id), { ...device }])),
+    migrations: new Map(),
     virtualInterfaces: new Map(),
     networkInfo: '[]',
     faults: [],
@@ -102,6 +108,9 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
       case 'BlockDeviceMapping.save':
         Object.assign(fake.devices.get(Number(data.id)) ?? fail('VolumeBDMNotFound'), changes);
         return {};
+      case 'Migration.save':
+        Object.assign(fake.migrations.get(Number(data.id)) ?? fail('MigrationNotFound'), changes);
+        return {};
       case 'InstanceFault.create':
         there();
         fake.faults.push(changes);
@@ -137,6 +146,8 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
         return primitive('BlockDeviceMappingList', {
           objects: [...fake.devices.values()].map((device) => primitive('BlockDeviceMapping', device)),
         });
+      case 'Migration.get_by_id':
+        return primitive('Migration', fake.migrations.get(Number(args[0])) ?? fail('MigrationNotFound'));
       case 'VirtualInterface.get_by_uuid': {
         const found = fake.virtualInterfaces.get(String(args[0]));
         return found ? primitive('VirtualInterface', found) : null;

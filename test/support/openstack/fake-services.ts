@@ -43,6 +43,11 @@ export function createFakeServices(): FakeServices {
       async deleteAllocations(consumer: string) {
         allocations.delete(consumer);
       },
+      async moveAllocations(from: string, to: string) {
+        if (!allocations.delete(from)) return false;
+        allocations.add(to);
+        return true;
+      },
     }) as unknown as Placement,
     ports,
     volumes,
@@ -181,11 +186,11 @@ export function createFakeServices(): FakeServices {
     createAttachment: async ({ volumeId, instance }) => fake.addAttachment(volumeId, instance),
     showAttachment: async (id) => attachments.get(id) ?? missing('the attachment'),
     listAttachments: async ({ volumeId }) => [...attachments.values()].filter((each) => each.volumeId === volumeId),
-    async updateAttachment(id) {
+    async updateAttachment(id, { host }) {
       const attachment = attachments.get(id) ?? missing('the attachment');
       const connectionInfo = {
         driver_volume_type: 'iscsi',
-        data: { auth_password: 'chap-secret', volume_id: attachment.volumeId },
+        data: { auth_password: 'chap-secret', volume_id: attachment.volumeId, for_host: host },
       };
       const next = { ...attachment, connectionInfo, status: 'attaching' };
       attachments.set(id, next);
