@@ -1,9 +1,9 @@
-import { DpuError } from '../../../core/errors.ts';
+import { DpuError, hasCode } from '../../../core/errors.ts';
 import { createEngine, type Engine } from '../../../core/operation/engine.ts';
 import { isEnded } from '../../../core/operation/journal.ts';
 import { createKeyedLock } from '../../../core/operation/keyed-lock.ts';
 import { asId, type InstanceId, type Json, type JsonObject, type OperationId } from '../../../core/units.ts';
-import type { FlowRecord, FlowStore } from '../store.ts';
+import type { Accepted, FlowRecord, FlowStore, NewFlow } from '../store.ts';
 import type { ReceivedContext } from '../wire/context.ts';
 import { endEvent, putBack, writeFault } from './bracket.ts';
 import type { Flow, FlowDefinition, FlowParts } from './flow.ts';
@@ -121,6 +121,16 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
     await endEvent(flow, signal, failure);
   }
 
+  /** A request that can't be journaled must not be acknowledged: the process ends, and the broker gives it again at the next start. */
+  async function journaled(flow: NewFlow): Promise<Accepted> {
+    try {
+      return await store.accept(flow);
+    } catch (error) {
+      if (hasCode(error, 'internal')) parts.onFatal(error);
+      throw error;
+    }
+  }
+
   async function accept({ method, args, received, uniqueId }: Cast): Promise<FlowRecord> {
     const definition = definitionOf(method);
     const { instance, request } = definition.read(args);
@@ -130,7 +140,7 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
       flow: record,
       fresh,
       overtaken,
-    } = await store.accept({
+    } = await journaled({
       id: asId<OperationId>(random.uuid()),
       instance: asId<InstanceId>(instance),
       method,
