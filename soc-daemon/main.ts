@@ -245,7 +245,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     onPeerRestart: (listener) => peers.onPeerRestart(listener),
     adapters: (service) =>
       platform
-        ? [platform.adapter(service)]
+        ? [platform.adapter(service, { serial: consoles?.desk ?? null, screens: machines })]
         : url === null || !config.amqp
           ? []
           : [

@@ -123,6 +123,12 @@ function settingsOf(root: OpenstackRoot, openstack: OpenStackConfig): OpenstackS
       availabilityZone: openstack.availability_zone ?? null,
       connector: connectorOf({ host, ip: hostIp, hostNqn: config.storage.host_nqn ?? null, uuid }),
     },
+    consoles: {
+      address: consoles.address,
+      proxies: consoles.proxies,
+      serialUrl: consoles.serial_url ?? null,
+      vncUrl: consoles.vnc_url ?? null,
+    },
   };
 }
 

@@ -1,7 +1,9 @@
 import { resolve } from 'node:path';
 import { createTransport, type Logger, type QueueFlags, type RpcServer, type Transport } from 'oslo-messaging';
 import type { Clock } from '../../core/ports/clock.ts';
+import type { Machines } from '../../core/ports/compute-driver.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
+import type { ConsoleDesk } from '../../core/ports/host-console.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { NetworkBinder } from '../../core/ports/network-binder.ts';
 import type { NetworkService } from '../../core/ports/network-service.ts';
@@ -9,6 +11,8 @@ import type { PlatformAdapter } from '../../core/ports/platform-adapter.ts';
 import type { Random } from '../../core/ports/random.ts';
 import type { VolumeService } from '../../core/ports/volume-service.ts';
 import type { PlatformRequest } from '../../schemas/generated/rest.ts';
+import { type ConsoleSettings, consoleCalls } from './console/console-calls.ts';
+import { createSerialBackends } from './console/serial-backends.ts';
 import { createExternalEvents } from './flows/external-events.ts';
 import type { FlowParts, FlowSettings, Services } from './flows/flow.ts';
 import { createFlowService, type FlowService } from './flows/service.ts';
@@ -48,6 +52,15 @@ export interface OpenstackSettings {
   readonly maxBodyBytes: number;
   readonly node: NodeSettings;
   readonly flows: FlowSettings;
+  readonly consoles: ConsoleSettings;
+}
+
+/** What of the instances can be looked at. */
+export interface NodeConsoles {
+  /** Serial consoles; null: the node has none. */
+  readonly serial: Pick<ConsoleDesk, 'join'> | null;
+  /** Screens of machines; null: the node has none. */
+  readonly screens: Pick<Machines, 'vncAddress'> | null;
 }
 
 /** What the adapter works with. */
@@ -74,6 +87,7 @@ export interface Openstack {
   /** The adapter, for the use cases that were made with `networks` and `volumes`; once. */
   adapter(
     service: ComputeService,
+    consoles: NodeConsoles,
   ): PlatformAdapter & { readonly flows: Pick<FlowService, 'list' | 'retry' | 'counts'> };
   /** What nova asked for, newest first, as operators see it. */
   requests(limit: number): readonly PlatformRequest[];
@@ -104,7 +118,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
   const services = servicesOf(keystone);
   const store = openFlowStore({ file: resolve(parts.stateDir, 'openstack.db'), key: parts.key, clock });
 
-  function adapter(service: ComputeService): ReturnType<Openstack['adapter']> {
+  function adapter(service: ComputeService, consoles: NodeConsoles): ReturnType<Openstack['adapter']> {
     const release = releaseOf(settings.release);
     const { host } = settings.node;
     const placement = createPlacement(keystone);
@@ -140,6 +154,13 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
       onFatal: parts.onFatal,
     });
     let unsubscribe = (): void => {};
+    const serial =
+      consoles.serial && createSerialBackends({ consoles: consoles.serial, ...settings.consoles, clock, log });
+    // a console ends with its instance
+    const unfollow = service.subscribe(({ type }) => {
+      if (type !== 'instance' || serial === null) return;
+      for (const each of serial.instances()) if (!isThere(service, each)) serial.forget(each);
+    });
 
     async function serve(signal: AbortSignal): Promise<void> {
       flows.start();
@@ -157,6 +178,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
           flows,
           events,
           driver: settings.flows.nodeType === 'BM' ? 'ironic' : 'libvirt',
+          consoles: consoleCalls({ nova, service, settings: settings.consoles, serial, screens: consoles.screens }),
           setHostEnabled: (enabled, stop) =>
             node === undefined ? Promise.resolve('disabled') : node.setHostEnabled(enabled, stop),
         }),
@@ -186,6 +208,8 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
         // side by side: what is accepted meanwhile is journaled, and begins at the next start
         await Promise.all([server?.stop({ drainMs }), flows.stop(drainMs)]);
         unsubscribe();
+        unfollow();
+        serial?.close();
         await nova.close();
         await transport.close();
       },
@@ -208,6 +232,16 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
       http.close();
     },
   };
+}
+
+/** Whether the node has the instance, and is not taking it away. */
+function isThere(service: Pick<ComputeService, 'getInstance'>, instance: string): boolean {
+  try {
+    const { state } = service.getInstance(instance);
+    return state !== 'deleted' && state !== 'deleting';
+  } catch {
+    return false; // the node does not know it any more
+  }
 }
 
 /** Tells the log when the broker comes and goes, once each. */

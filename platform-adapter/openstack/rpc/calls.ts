@@ -17,6 +17,8 @@ export interface CallParts {
   readonly driver: string;
   /** Turns the node's service record on or off for the scheduler; answers what it is then. */
   setHostEnabled(enabled: boolean, signal: AbortSignal): Promise<'enabled' | 'disabled'>;
+  /** get_serial_console, get_vnc_console and validate_console_port. */
+  readonly consoles: Readonly<Record<string, CallHandler>>;
   /** Events beyond those of ports that are plugged: what they begin, by name. */
   readonly onEvent?: Readonly<Record<string, EventHandler>>;
 }
@@ -108,12 +110,10 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
     reserve_block_device_name: awaited('reserve_block_device_name'),
     remove_volume_connection: awaited('remove_volume_connection'),
     attach_interface: awaited('attach_interface'),
-    get_vnc_console: unavailable('novnc'),
     get_spice_console: unavailable('spice-html5'),
     get_rdp_console: unavailable('rdp-html5'),
     get_mks_console: unavailable('webmks'),
-    get_serial_console: unavailable('serial'),
-    validate_console_port: () => Promise.resolve(false),
+    ...parts.consoles,
     check_can_live_migrate_destination: cannot('live migration'),
     check_can_live_migrate_source: cannot('live migration'),
     pre_live_migration: cannot('live migration'),
