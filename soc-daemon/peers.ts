@@ -59,6 +59,12 @@ const groups = ['functions', 'network', 'storage', 'host'] as const;
 export function checkPeers(config: LoadedConfig): void {
   checkHost(config.host);
   checkNetwork(config.network);
+  const { kind, backing, wipe } = config.storage;
+  if (kind === 'spdk' && backing === 'lvols' && wipe === 'zero') {
+    throw new DpuError('invalid', 'storage.wipe zero is not done by an lvol store: discard is', {
+      field: 'storage.wipe',
+    });
+  }
   if (config.node.type === 'VM' && config.host.kind !== 'sim') {
     throw new DpuError('invalid', 'a VM node needs host.kind sim: there is no agent for another host yet', {
       field: 'host.kind',

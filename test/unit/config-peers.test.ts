@@ -19,6 +19,7 @@ it.each([
   [`${least}host: { kind: bmc, redfish: { url: "https://bmc" } }\n`, 'host.username', 4],
   [`${least}network: { kind: ovs, ovsdb: "ssl:10.0.0.1:6640" }\n`, 'network.tls', 4],
   [`${least}network:\n  kind: ovs\n  flows: controller\n  local:\n    enabled: true\n`, 'network.local.enabled', 8],
+  [`${least}storage:\n  kind: spdk\n  backing: lvols\n  wipe: zero\n`, 'storage.wipe', 7],
 ])('refuses %j', (text, field, line) => {
   const file = join(folder, 'config.yaml');
   writeFileSync(file, text);
