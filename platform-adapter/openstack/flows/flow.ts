@@ -139,6 +139,9 @@ export interface Stage {
   undo?(context: StepContext): Promise<void>;
 }
 
+/** How long a service has to make something that it must not be interrupted at, in milliseconds. */
+export const makingMs = 25_000;
+
 /** How long a stage whose peer is away is tried: 6 hours. */
 export const patienceMs = 6 * 3_600_000;
 

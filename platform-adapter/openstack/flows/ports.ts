@@ -6,7 +6,7 @@ import { getInfoCache, saveInfoCache } from '../wire/instances.ts';
 import { novaError } from '../wire/nova-errors.ts';
 import type { RequestedNetwork } from '../wire/requests.ts';
 import { deleteVirtualInterfaces, ensureVirtualInterface } from '../wire/virtual-interfaces.ts';
-import { type Flow, type Stage, sentInstance } from './flow.ts';
+import { type Flow, makingMs, type Stage, sentInstance } from './flow.ts';
 import { ifThere } from './nova-record.ts';
 
 /** A NIC that a server asks for: a port that is there, or one to be made on a network. */
@@ -24,6 +24,12 @@ export interface ServerPort {
 }
 
 const options = (flow: Flow, signal: AbortSignal) => ({ signal, requestId: flow.context.request_id });
+
+/**
+ * Of a call that makes something: it is not cut off when the flow is, since the service would go on with it, and an undo that looks at once would not find
+ * what comes of it.
+ */
+const making = (flow: Flow) => ({ requestId: flow.context.request_id, timeoutMs: makingMs });
 
 /**
  * What a server's network requests ask for. None at all, or `auto`, is the project's one network; `none` is no NIC.
@@ -126,7 +132,7 @@ async function portFor(
       ...(want.address === null ? {} : { fixedIps: [{ ipAddress: want.address }] }),
       ...(securityGroups === undefined ? {} : { securityGroups }),
     },
-    options(flow, signal),
+    making(flow),
   );
 }
 

@@ -6,7 +6,7 @@ import { asId, type InstanceId, type Json, type JsonObject, type OperationId } f
 import type { Accepted, FlowRecord, FlowStore, NewFlow } from '../store.ts';
 import type { ReceivedContext } from '../wire/context.ts';
 import { endEvent, putBack, writeFault } from './bracket.ts';
-import type { Flow, FlowDefinition, FlowParts } from './flow.ts';
+import { type Flow, type FlowDefinition, type FlowParts, makingMs } from './flow.ts';
 import { openFlow, type StoredRequest } from './scope.ts';
 
 /** A request of nova that becomes a flow. */
@@ -93,6 +93,7 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
     log,
     gate: createKeyedLock(),
     maxConcurrent: parts.maxConcurrent,
+    graceMs: makingMs + 5_000,
     load: (id) => store.get(id),
     supersede: (id) => store.supersede(id),
     onFatal: parts.onFatal,

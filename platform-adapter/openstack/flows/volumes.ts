@@ -4,7 +4,7 @@ import { asInitiator } from '../connector.ts';
 import type { CinderVolume, NewVolume } from '../rest/cinder.ts';
 import { listBlockDevices, type NovaBlockDevice, saveBlockDevice } from '../wire/block-devices.ts';
 import { novaError } from '../wire/nova-errors.ts';
-import { type Flow, type Stage, sentInstance } from './flow.ts';
+import { type Flow, makingMs, type Stage, sentInstance } from './flow.ts';
 import { ifThere } from './nova-record.ts';
 
 /** A volume that the server has, ready to be shown to the instance. */
@@ -33,6 +33,12 @@ const madeFor = { instance: 'dpu_compute_instance', device: 'dpu_compute_device'
 const makeMs = 600_000;
 
 const options = (flow: Flow, signal: AbortSignal) => ({ signal, requestId: flow.context.request_id });
+
+/**
+ * Of a call that makes something: it is not cut off when the flow is, since the service would go on with it, and an undo that looks at once would not find
+ * what comes of it.
+ */
+const making = (flow: Flow) => ({ requestId: flow.context.request_id, timeoutMs: makingMs });
 
 /** Whether a mapping is a disk that Cinder has or will have. All disks of our nodes are; `no_device` is nova's word for none. */
 function isDisk(device: NovaBlockDevice): boolean {
@@ -113,7 +119,7 @@ async function ensureVolume(flow: Flow, device: NovaBlockDevice, signal: AbortSi
         ...(type === null ? {} : { volumeType: type }),
         ...(zone === null ? {} : { availabilityZone: zone }),
       },
-      options(flow, signal),
+      making(flow),
     );
   }
   return await cinder.waitForVolume(made.id, ['available', 'reserved', 'in-use', 'attaching'], {
@@ -142,7 +148,7 @@ async function ensureAttachment(
   if (own) return own.id;
   const made = await flow
     .services()
-    .cinder.createAttachment({ volumeId: volume, instance: flow.instance }, options(flow, signal));
+    .cinder.createAttachment({ volumeId: volume, instance: flow.instance }, making(flow));
   return made.id;
 }
 

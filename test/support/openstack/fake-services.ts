@@ -20,6 +20,8 @@ export interface FakeServices {
   addAttachment(volume: string, instance: string): Attachment;
   /** Whether a port that is bound goes ACTIVE. */
   plugged: boolean;
+  /** Waited for before a port or volume is made, as the service does, whoever has hung up meanwhile. */
+  making: Promise<unknown> | null;
   /** Called before each call (`neutron.createPort`); what it throws is the answer. */
   onCall: (name: string) => void | Promise<void>;
 }
@@ -115,6 +117,7 @@ export function createFakeServices(): FakeServices {
       return attachment;
     },
     plugged: true,
+    making: null,
     onCall: () => {},
   };
 
@@ -131,6 +134,15 @@ export function createFakeServices(): FakeServices {
     });
   }
 
+  /** The effect comes when it comes; a caller who hangs up does not hear of it. */
+  function made<Thing>(signal: AbortSignal | undefined, effect: () => Thing): Promise<Thing> {
+    const work = Promise.resolve(fake.making).then(effect);
+    return new Promise((resolve, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+      work.then(resolve, reject);
+    });
+  }
+
   const neutron: Partial<Neutron> = {
     listNetworks: async ({ ids, shared }) => {
       if (ids !== undefined || shared === true) return [];
@@ -143,13 +155,15 @@ export function createFakeServices(): FakeServices {
     extensions: async () => new Set<string>(),
     listPorts: async ({ deviceId }) => [...ports.values()].filter((port) => port.deviceId === deviceId),
     showPort: async (id) => ports.get(id) ?? missing('the port'),
-    createPort: async ({ networkId, fixedIps = [], securityGroups = [], ...fields }) =>
-      fake.addPort({
-        ...(fields as Partial<Port>),
-        networkId,
-        securityGroups,
-        fixedIps: fixedIps.map(({ ipAddress = '10.0.0.9' }) => ({ subnetId: 'subnet', ipAddress })),
-      }),
+    createPort: ({ networkId, fixedIps = [], securityGroups = [], ...fields }, options) =>
+      made(options?.signal, () =>
+        fake.addPort({
+          ...(fields as Partial<Port>),
+          networkId,
+          securityGroups,
+          fixedIps: fixedIps.map(({ ipAddress = '10.0.0.9' }) => ({ subnetId: 'subnet', ipAddress })),
+        }),
+      ),
     async updatePort(id, change) {
       const port = ports.get(id) ?? missing('the port');
       const { bindingHost, ...rest } = change;
@@ -176,7 +190,8 @@ export function createFakeServices(): FakeServices {
       [...volumes.values()].filter((each) =>
         Object.entries(metadata).every(([name, value]) => each.metadata[name] === value),
       ),
-    createVolume: async ({ sizeGib, metadata = {} }) => fake.addVolume({ sizeGib, metadata, status: 'available' }),
+    createVolume: ({ sizeGib, metadata = {} }, options) =>
+      made(options?.signal, () => fake.addVolume({ sizeGib, metadata, status: 'available' })),
     waitForVolume: async (id) => volume(id),
     async deleteVolume(id) {
       const held = [...attachments.values()].some(({ volumeId }) => volumeId === id);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { DpuError } from '../../../core/errors.ts';
+import { systemClock } from '../../../kit/clock.ts';
 import {
   buildArguments,
   createFlowScene,
@@ -194,6 +195,30 @@ describe('build_and_run_instance', () => {
     ids.push(await one.cast('build_and_run_instance', args, 'same'));
     expect(new Set(ids).size).toBe(1);
     expect(one.compute.submitted).toHaveLength(1);
+  });
+
+  it('leaves nothing that a service was still making when a delete came', async () => {
+    for (const call of ['neutron.createPort', 'cinder.createVolume']) {
+      const one = scene();
+      const asked = Promise.withResolvers<void>();
+      const made = Promise.withResolvers<void>();
+      one.cloud.onCall = (name) => {
+        if (name !== call) return;
+        one.cloud.making = made.promise;
+        asked.resolve();
+      };
+      one.cloud.allocations.add(server);
+      await one.cast('build_and_run_instance', buildArguments(one));
+      await asked.promise;
+      if (one.nova.instance) one.nova.instance.task_state = 'deleting';
+      await one.cast('terminate_instance');
+      const quiet = one.quiet();
+      await Promise.race([quiet, systemClock.sleep(100)]);
+      made.resolve();
+      await quiet;
+      expect(one.nova.instance, call).toBeNull();
+      expect(leftovers(one), call).toEqual([]);
+    }
   });
 
   it('waits while Neutron, Cinder or the conductor are away', async () => {
