@@ -7,6 +7,7 @@ import { type Arguments, checkUuid, readServer, textArgument } from './arguments
 import { bracketed, type FailurePolicy, writeFault } from './bracket.ts';
 import { compute } from './compute.ts';
 import type { Flow, FlowDefinition, Stage } from './flow.ts';
+import { serverProject } from './network-changed.ts';
 import { ifThere } from './nova-record.ts';
 import { cachedPorts, ensurePorts, portsOf, refreshInfoCache, releasePort } from './ports.ts';
 
@@ -136,8 +137,14 @@ function detachStages(flow: Flow, port: string, strict: boolean): readonly Stage
     {
       name: 'before',
       async run({ signal }) {
-        const ports = await portsInCache(flow, signal);
-        if (strict && !ports.some(({ id }) => id === port)) throw novaError('PortNotFound', { port_id: port });
+        let ports: readonly KnownPort[] = [];
+        const there = await ifThere(
+          portsInCache(flow, signal).then((found) => {
+            ports = found;
+          }),
+        );
+        const known = ports.some(({ id }) => id === port);
+        if (strict && !(there && known)) throw novaError('PortNotFound', { port_id: port });
         return ports as unknown as Json;
       },
     },
@@ -161,8 +168,10 @@ function detachStages(flow: Flow, port: string, strict: boolean): readonly Stage
       name: 'info-cache',
       async run({ signal, output }) {
         const ports = portsBefore(output).filter(({ id }) => id !== port);
+        const { project } = flow.facts;
+        const of = typeof project === 'string' ? { projectId: project } : {};
         if (ports.length === 0) await ifThere(saveInfoCache(flow.conductor(signal), flow.instance, []));
-        else await refreshInfoCache(flow, signal, { ports });
+        else await refreshInfoCache(flow, signal, { ports, ...of });
         return undefined;
       },
     },
@@ -189,11 +198,13 @@ const vifDeleted: FlowDefinition = {
     const port = checkUuid(textArgument(args, 'key') ?? '', 'tag');
     return { instance, request: { port, key: port } };
   },
-  plan: (flow) =>
-    bracketed(flow, detachStages(flow, String(flow.request.port), false), {
-      failure: { fault: false, instead: () => Promise.resolve() },
-      pivot: 'release',
-    }),
+  prepare: (flow, signal) => serverProject(flow, signal),
+  plan(flow) {
+    const failure: FailurePolicy = { fault: false, instead: () => Promise.resolve() };
+    // a server that goes takes its ports with it, and Neutron tells of each
+    if (flow.facts.project === null) return bracketed(flow, [], { failure });
+    return bracketed(flow, detachStages(flow, String(flow.request.port), false), { failure, pivot: 'release' });
+  },
 };
 
 /** Methods of a server's NICs. */
