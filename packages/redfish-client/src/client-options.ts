@@ -15,7 +15,7 @@ export type RedfishOptions = {
   readonly plainHttp?: boolean;
   /** Deadline of a call that names none; default 30,000. */
   readonly timeoutMs?: number;
-  /** Deadline of each resource in calls that gather many; default 10,000. */
+  /** Deadline of each resource in calls that gather many, from its turn on; default 10,000. */
   readonly partTimeoutMs?: number;
   /** Largest body that is read; default 8 MiB. */
   readonly maxBytes?: number;

@@ -45,6 +45,8 @@ export type RedfishClient = {
   request(method: string, path: string, options?: RequestOptions): Promise<Answer>;
   /** `request('GET', …)`. */
   get(path: string, options?: CallOptions): Promise<Answer>;
+  /** `get` of one resource among many. At most `maxInFlight` have their turn at a time, and each has `partTimeoutMs` from its turn on. */
+  getPart(path: string, options?: CallOptions): Promise<Answer>;
   /** Opens a stream (SSE). Only the head has a deadline. The caller reads and destroys the message. */
   stream(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<IncomingMessage>;
   notify(notice: Notice): void;
@@ -70,6 +72,7 @@ export function connectRedfish(options: RedfishOptions): RedfishClient {
   const readAgent = makeAgent(secure, true, settings.maxInFlight, tls);
   const writeAgent = makeAgent(secure, false, settings.maxInFlight, tls);
   const gate = new Gate(settings.maxInFlight);
+  const turns = new Gate(settings.maxInFlight);
   const over = new AbortController();
   let closing: Promise<void> | undefined;
 
@@ -180,6 +183,13 @@ export function connectRedfish(options: RedfishOptions): RedfishClient {
     }
   }
 
+  async function getPart(path: string, call: CallOptions = {}): Promise<Answer> {
+    using time = begin(`GET ${path}`, call);
+    const { signal } = time;
+    // A part's time must not begin while it waits: those behind a slow one would be given up unasked.
+    return await turns.run(signal, () => request('GET', path, { signal, timeoutMs: settings.partTimeoutMs }));
+  }
+
   async function stream(path: string, headers: Readonly<Record<string, string>>, outer: AbortSignal) {
     if (closing !== undefined) throw new ClosedError();
     const signal = AbortSignal.any([outer, over.signal]);
@@ -203,6 +213,7 @@ export function connectRedfish(options: RedfishOptions): RedfishClient {
     settings,
     request,
     get: (path, call = {}) => request('GET', path, call),
+    getPart,
     stream,
     notify,
     deadline: begin,

@@ -31,7 +31,7 @@ export async function* members(
   while (next !== undefined) {
     if (pages.has(next) || pages.size >= MAX_PAGES) throw new ProtocolError(`${path}: pages without end`);
     pages.add(next);
-    const { body } = await client.get(next, partOf(client, options));
+    const { body } = await client.getPart(next, options);
     const page = arrayOf(body, 'Members').filter(isObject);
     let fresh = 0;
     for (const member of page) {
@@ -59,7 +59,7 @@ export async function readAll(
   const problems: Problem[] = [];
   const read = async (path: string): Promise<readonly Resource[]> => {
     try {
-      const { body, etag } = await client.get(path, partOf(client, options));
+      const { body, etag } = await client.getPart(path, options);
       return [{ path, body, etag }];
     } catch (error) {
       problems.push(problemOf(path, error));
@@ -92,9 +92,4 @@ export async function readCollection(
   }
   const read = await readAll(client, references, options);
   return { items: [...whole, ...read.items], problems: [...problems, ...read.problems] };
-}
-
-/** Limits of one resource among many: a slow one must not use up the time of the others. */
-function partOf(client: RedfishClient, options: CallOptions): CallOptions {
-  return { signal: options.signal, timeoutMs: Math.min(options.timeoutMs ?? Infinity, client.settings.partTimeoutMs) };
 }

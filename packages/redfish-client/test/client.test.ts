@@ -162,7 +162,7 @@ describe('faults', () => {
       { path: `${SYSTEM}/EthernetInterfaces/nic1`, does: { kind: 'garbage' } },
     ] as const;
     const missing = [`${SYSTEM}/Storage*`, '/redfish/v1/Chassis/rack/NetworkAdapters*'];
-    await using at = await bench({ faults, missing }, { partTimeoutMs: 300, retries: 1 });
+    await using at = await bench({ faults, missing }, { partTimeoutMs: 3000, retries: 1, maxInFlight: 1 });
     const found = await readInventory(at.client, SYSTEM);
     expect(found.processors.map(({ id }) => id)).toEqual(['CPU1']);
     expect(found.memory.map(({ id }) => id)).toEqual(['DIMM4']);
