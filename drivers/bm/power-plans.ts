@@ -33,6 +33,7 @@ export function resetPlan(parts: BmParts, input: PowerInput): Plan {
   const reset = hostResetStep(
     parts,
     bootDevices.map((each) => each.name),
+    input.boot,
   );
   const record = recordStep(parts, input.boot === null ? [] : [input.boot], [reset.name]);
   return { steps: [...bootDevices, reset, record], pivot: reset.name };

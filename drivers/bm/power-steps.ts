@@ -85,13 +85,8 @@ export async function chooseBoot(parts: BmParts, boot: FunctionId, signal: Abort
   }
 }
 
-/**
- * `host:on`: ends when the host is on, and has its boot disk, null where it has none. A host whose power failed may have lost its functions: a start without
- * the boot disk would end in the firmware, for good. Undo: takes the power away.
- */
+/** `host:on`: ends when the host is on, and has its boot disk, null where it has none. Undo: takes the power away. */
 export function hostOnStep(parts: BmParts, after: readonly string[], boot: FunctionId | null): Step {
-  const hasBoot = async (signal: AbortSignal): Promise<boolean> =>
-    boot === null || (await parts.snic.listFunctions(signal)).some((each) => each.id === boot && each.plugged);
   return {
     name: 'host:on',
     after,
@@ -99,11 +94,8 @@ export function hostOnStep(parts: BmParts, after: readonly string[], boot: Funct
     retry: stepRetry,
     exclusive,
     async run({ signal }) {
-      if (boot !== null && !(await hasBoot(signal))) await parts.snic.plugFunction(boot, signal);
-      await parts.power.powerOn(signal);
-      if (await hasBoot(signal)) return {};
-      await parts.power.powerOff('hard', 0, signal);
-      throw new DpuError('unavailable', 'the host lost its boot disk while it was switched on');
+      await startWithBoot(parts, boot, () => parts.power.powerOn(signal), signal);
+      return {};
     },
     async undo({ signal }) {
       await parts.power.powerOff('hard', 0, signal);
@@ -112,24 +104,53 @@ export function hostOnStep(parts: BmParts, after: readonly string[], boot: Funct
   };
 }
 
-/** `host:reset`: restarts the host at once. One that is off is switched on; where the BMC has no reset the power goes off and on. */
-export function hostResetStep(parts: BmParts, after: readonly string[]): Step {
+/**
+ * `host:reset`: restarts the host at once, with its boot disk, null where it has none. One that is off is switched on; where the BMC has no reset the
+ * power goes off and on.
+ */
+export function hostResetStep(parts: BmParts, after: readonly string[], boot: FunctionId | null): Step {
   return {
     name: 'host:reset',
     after,
     deadlineMs: parts.deadlines.powerOffMs + parts.deadlines.powerOnMs,
     retry: stepRetry,
     exclusive,
-    async run({ signal }) {
-      try {
-        await parts.power.reset(signal);
-        return { output: { reset: true } };
-      } catch (error) {
-        if (!hasCode(error, 'unsupported') && !hasCode(error, 'bad_state')) throw error;
-        if (hasCode(error, 'unsupported')) await parts.power.powerOff('hard', 0, signal);
-        await parts.power.powerOn(signal);
-        return { output: { reset: false } };
-      }
-    },
+    run: async ({ signal }) => ({
+      output: { reset: await startWithBoot(parts, boot, () => resetOrCycle(parts, signal), signal) },
+    }),
   };
+}
+
+/** Answers whether the BMC did it in one. */
+async function resetOrCycle(parts: BmParts, signal: AbortSignal): Promise<boolean> {
+  try {
+    await parts.power.reset(signal);
+    return true;
+  } catch (error) {
+    if (!hasCode(error, 'unsupported') && !hasCode(error, 'bad_state')) throw error;
+    if (hasCode(error, 'unsupported')) await parts.power.powerOff('hard', 0, signal);
+    await parts.power.powerOn(signal);
+    return false;
+  }
+}
+
+/**
+ * Starts the host with its boot disk. A host whose power failed may have lost its functions: without the boot disk the start would end in the firmware, for
+ * good. So the disk is shown again first, and one that was lost meanwhile takes the power away.
+ * @throws DpuError `unavailable` when the disk was lost meanwhile.
+ */
+async function startWithBoot<Result>(
+  parts: BmParts,
+  boot: FunctionId | null,
+  start: () => Promise<Result>,
+  signal: AbortSignal,
+): Promise<Result> {
+  if (boot === null) return await start();
+  const hasBoot = async (): Promise<boolean> =>
+    (await parts.snic.listFunctions(signal)).some((each) => each.id === boot && each.plugged);
+  if (!(await hasBoot())) await parts.snic.plugFunction(boot, signal);
+  const result = await start();
+  if (await hasBoot()) return result;
+  await parts.power.powerOff('hard', 0, signal);
+  throw new DpuError('unavailable', 'the host lost its boot disk while it was switched on');
 }

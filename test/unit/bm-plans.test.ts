@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { DpuError } from '../../core/errors.ts';
 import type { OperationRecord } from '../../core/operation/journal.ts';
 import { checkPlan, type Plan, type Step, type StepContext } from '../../core/operation/plan.ts';
 import type { RecordChange } from '../../core/records.ts';
@@ -107,6 +108,11 @@ function world() {
       powerOff: async () => {
         calls.push('off');
         held.delete('host:on');
+      },
+      reset: async () => {
+        if (!held.has('host:on')) throw new DpuError('bad_state', 'the host is off');
+        calls.push('reset');
+        onPower();
       },
       setNextBoot: async () => {},
     },
@@ -232,6 +238,23 @@ it('shows the boot disk again that a host lost with its power, before it is on',
   await expect(on?.run(context)).rejects.toMatchObject({ code: 'unavailable' });
   onPower = () => undefined;
   expect(calls.at(-1)).toBe('off');
+});
+
+it('shows the boot disk again that a host lost, before it is reset; one lost in a reset takes the power away', async () => {
+  const { driver, calls, held } = world();
+  const plan = driver.plan(operation('reboot', 2), { instance: 'i', boot: 'f-v0', type: 'hard', softTimeoutMs: 0 });
+  checkPlan(plan);
+  const reset = plan.steps.find((step) => step.name === 'host:reset');
+  const context = { signal: new AbortController().signal } as StepContext;
+  for (const each of ['served:f-v0', 'host:on']) held.add(each);
+  expect(await reset?.run(context)).toEqual({ output: { reset: true } });
+  expect(calls).toEqual(['plug f-v0', 'reset']);
+  onPower = () => held.delete('plugged:f-v0');
+  await expect(reset?.run(context)).rejects.toMatchObject({ code: 'unavailable' });
+  onPower = () => undefined;
+  expect(calls.at(-1)).toBe('off');
+  expect(await reset?.run(context)).toEqual({ output: { reset: false } });
+  expect(calls.slice(-2)).toEqual(['plug f-v0', 'on']);
 });
 
 it('undoes a build from every step, also one whose answer was lost, to nothing', async () => {
