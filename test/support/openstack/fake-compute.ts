@@ -12,7 +12,7 @@ export interface FakeCompute {
   /** Instance -> its state. */
   readonly instances: Map<string, Instance['state']>;
   /** What is bound to functions of instances. */
-  readonly bindings: Pick<BindingView, 'function_id' | 'instance' | 'volume_id'>[];
+  readonly bindings: Pick<BindingView, 'function_id' | 'instance' | 'volume_id' | 'port_id'>[];
   readonly submitted: { readonly method: string; readonly args: Readonly<Record<string, unknown>> }[];
   /** What the next operation of this method ends with; it is taken once. */
   readonly failNext: Map<string, NonNullable<Operation['error']>>;
@@ -68,6 +68,7 @@ export function createFakeCompute(): FakeCompute {
         if (error && method === 'build_and_run_instance') instances.set(uuid, 'error');
         else if (state !== undefined && !error) instances.set(uuid, state);
         if (method === 'destroy_instance' && !error) byKey.delete(`build:${uuid}`);
+        if (!error) device(method, uuid, args);
         if (!error) rescueDisk(method, uuid, args.volume as { readonly volume_id: string } | undefined);
         return operation;
       },
@@ -86,11 +87,34 @@ export function createFakeCompute(): FakeCompute {
     } as unknown as ComputeService,
   };
 
+  /** Disks and NICs come and go one by one. */
+  function device(method: string, instance: string, args: Readonly<Record<string, unknown>>): void {
+    const {
+      volume,
+      network,
+      volume_id: lost,
+      port_id: gone,
+    } = args as {
+      readonly volume?: { readonly volume_id: string };
+      readonly network?: { readonly port_id: string };
+      readonly volume_id?: string;
+      readonly port_id?: string;
+    };
+    const bind = (volume_id: string | null, port_id: string | null): number =>
+      fake.bindings.push({ function_id: randomUUID(), instance, volume_id, port_id });
+    if (method === 'attach_volume' && volume) bind(volume.volume_id, null);
+    if (method === 'attach_interface' && network) bind(null, network.port_id);
+    if (method !== 'detach_volume' && method !== 'detach_interface') return;
+    const key = lost ?? gone;
+    const left = fake.bindings.filter((each) => each.volume_id !== key && each.port_id !== key);
+    fake.bindings.splice(0, fake.bindings.length, ...left);
+  }
+
   /** The disk of a rescue comes and goes with it. */
   function rescueDisk(method: string, uuid: string, volume: { readonly volume_id: string } | undefined): void {
     const id = rescueFunctionId(asId<InstanceId>(uuid));
     if (method === 'rescue_instance' && volume)
-      fake.bindings.push({ function_id: id, instance: uuid, volume_id: volume.volume_id });
+      fake.bindings.push({ function_id: id, instance: uuid, volume_id: volume.volume_id, port_id: null });
     if (method !== 'unrescue_instance' && method !== 'destroy_instance') return;
     const left = fake.bindings.filter(({ function_id: each }) => each !== id);
     fake.bindings.splice(0, fake.bindings.length, ...left);

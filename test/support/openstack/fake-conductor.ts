@@ -108,6 +108,17 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
       case 'BlockDeviceMapping.save':
         Object.assign(fake.devices.get(Number(data.id)) ?? fail('VolumeBDMNotFound'), changes);
         return {};
+      case 'BlockDeviceMapping.create': {
+        const id = Math.max(0, ...fake.devices.keys()) + 1;
+        fake.devices.set(id, { attachment_id: null, ...changes, id });
+        return { id };
+      }
+      case 'BlockDeviceMapping.destroy':
+        fake.devices.delete(Number(data.id));
+        return {};
+      case 'VirtualInterface.destroy':
+        fake.virtualInterfaces.delete(String(data.uuid));
+        return {};
       case 'Migration.save':
         Object.assign(fake.migrations.get(Number(data.id)) ?? fail('MigrationNotFound'), changes);
         return {};
@@ -146,6 +157,10 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
         return primitive('BlockDeviceMappingList', {
           objects: [...fake.devices.values()].map((device) => primitive('BlockDeviceMapping', device)),
         });
+      case 'BlockDeviceMapping.get_by_volume_and_instance': {
+        const found = [...fake.devices.values()].find(({ volume_id }) => volume_id === args[0]);
+        return primitive('BlockDeviceMapping', found ?? fail('VolumeBDMNotFound'));
+      }
       case 'Migration.get_by_id':
         return primitive('Migration', fake.migrations.get(Number(args[0])) ?? fail('MigrationNotFound'));
       case 'VirtualInterface.get_by_uuid': {

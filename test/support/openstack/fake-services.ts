@@ -198,6 +198,15 @@ export function createFakeServices(): FakeServices {
       if (held) throw new DpuError('bad_state', 'the volume is in use');
       volumes.delete(id);
     },
+    async rollDetaching(id) {
+      const found = volume(id);
+      if (found.status === 'detaching') volumes.set(id, { ...found, status: 'in-use' });
+    },
+    async reimageVolume(id, { imageId }) {
+      const found = volume(id);
+      if (found.status !== 'available' && found.status !== 'reserved') throw new DpuError('bad_state', 'in use');
+      volumes.set(id, { ...found, imageMetadata: { image_id: imageId } });
+    },
     createAttachment: async ({ volumeId, instance }) => fake.addAttachment(volumeId, instance),
     showAttachment: async (id) => attachments.get(id) ?? missing('the attachment'),
     listAttachments: async ({ volumeId }) => [...attachments.values()].filter((each) => each.volumeId === volumeId),

@@ -66,6 +66,7 @@ export interface SceneOptions {
   readonly devices?: readonly JsonObject[];
   readonly instance?: JsonObject;
   readonly settings?: Partial<FlowSettings>;
+  readonly notifier?: NonNullable<FlowParts['notifier']>;
 }
 
 /** An object of nova. */
@@ -209,6 +210,7 @@ export function createFlowScene(options: SceneOptions = {}): FlowScene {
       placement: cloud.placement,
       compute: compute.service,
       settings: { ...settings, ...options.settings },
+      notifier: options.notifier ?? null,
       events: createExternalEvents(systemClock),
       resourcesChanged: () => {},
       clock: systemClock,
