@@ -98,20 +98,19 @@ const finishResize: FlowDefinition = {
     ),
   plan(flow) {
     const flavors = flavorsOf(flow);
-    const resized = { ...flavors, old_flavor: flavors.flavor };
-    const finishing = saveStage(
-      flow,
-      'resize_finish',
-      { ...resized, ...flavorChanges(flow.request.target ?? null), task_state: 'resize_finish' },
-      ['resize_migrated'],
-    );
+    const { old_instance_type_id: old, new_instance_type_id: next } = migrationOf(flow);
+    const kept = { ...flavors, old_flavor: flavors.flavor };
+    const resized = old === next ? kept : { ...kept, ...flavorChanges(flow.request.target ?? null) };
+    const finishing = saveStage(flow, 'resize_finish', { ...resized, task_state: 'resize_finish' }, [
+      'resize_migrated',
+    ]);
     const stages: readonly Stage[] = [
       migrationGuard(flow, { goesBack: false }),
       {
         ...finishing,
         async undo(context) {
           if (await isWanted(flow, context.signal))
-            await saveStage(flow, 'as-it-was', { ...resized, ...flavorChanges(flavors.flavor) }).run(context);
+            await saveStage(flow, 'as-it-was', { ...kept, ...flavorChanges(flavors.flavor) }).run(context);
         },
       },
       ...arrivalStages(flow),

@@ -182,8 +182,8 @@ function resizeStages(flow: Flow): readonly Stage[] {
   const { host: source, node: sourceNode } = flow.settings;
   return [
     migrationGuard(flow, { goesBack: true }),
-    saveStage(flow, 'resize_migrating', { task_state: 'resize_migrating' }, ['resize_prep']),
     migrationStage(flow, 'migrating'),
+    saveStage(flow, 'resize_migrating', { task_state: 'resize_migrating' }, ['resize_prep']),
     takeOffStage(flow),
     keepVolumesStage(flow),
     migrationStage(flow, 'post-migrating'),

@@ -38,6 +38,12 @@ const cannot =
   () =>
     Promise.reject(notImplemented(`${what} is not supported by this node`));
 
+/** What nova's conductor takes as the end of this try, with nothing done: it asks the next host, or leaves the server as it is. */
+const noLiveMigration: CallHandler = () =>
+  Promise.reject(
+    novaError('MigrationPreCheckError', { reason: 'a node of this kind moves no running server; migrate it cold' }),
+  );
+
 /** A call whose method this node does not have: nova takes the loss (cross-cell resize). */
 const absent =
   (method: string): CallHandler =>
@@ -114,8 +120,8 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
     get_rdp_console: unavailable('rdp-html5'),
     get_mks_console: unavailable('webmks'),
     ...parts.consoles,
-    check_can_live_migrate_destination: cannot('live migration'),
-    check_can_live_migrate_source: cannot('live migration'),
+    check_can_live_migrate_destination: noLiveMigration,
+    check_can_live_migrate_source: noLiveMigration,
     pre_live_migration: cannot('live migration'),
     post_live_migration_at_destination: cannot('live migration'),
     drop_move_claim_at_destination: () => Promise.resolve(null),
