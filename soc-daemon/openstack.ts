@@ -123,6 +123,7 @@ function settingsOf(root: OpenstackRoot, openstack: OpenStackConfig): OpenstackS
       availabilityZone: openstack.availability_zone ?? null,
       connector: connectorOf({ host, ip: hostIp, hostNqn: config.storage.host_nqn ?? null, uuid }),
     },
+    notifications: openstack.notifications,
     consoles: {
       address: consoles.address,
       proxies: consoles.proxies,

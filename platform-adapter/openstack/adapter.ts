@@ -21,6 +21,7 @@ import { createNodeHooks } from './hooks.ts';
 import { createNeutronNetworks } from './networks.ts';
 import { type NovaNode, startNovaNode } from './node/nova-node.ts';
 import type { NodeSettings } from './node/settings.ts';
+import { createServerNotifier, type NotificationFormat } from './notifications/notifier.ts';
 import { createPluggedBinder } from './plugged-binder.ts';
 import { requestView } from './request-view.ts';
 import { createCinder } from './rest/cinder.ts';
@@ -53,6 +54,7 @@ export interface OpenstackSettings {
   readonly node: NodeSettings;
   readonly flows: FlowSettings;
   readonly consoles: ConsoleSettings;
+  readonly notifications: NotificationFormat;
 }
 
 /** What of the instances can be looked at. */
@@ -131,6 +133,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
       random: random.unit,
     });
     const nova = createNovaRpc(release, topicClients(transport, settings.flags));
+    const notifier = createServerNotifier(transport, settings.flags, { format: settings.notifications, host });
     let node: NovaNode | undefined;
     let server: RpcServer | undefined;
     const flowParts: FlowParts = {
@@ -140,6 +143,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
       placement,
       compute: service,
       settings: settings.flows,
+      notifier,
       events,
       resourcesChanged: () => node?.refresh(),
       clock,
@@ -210,6 +214,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
         unsubscribe();
         unfollow();
         serial?.close();
+        await notifier?.close();
         await nova.close();
         await transport.close();
       },

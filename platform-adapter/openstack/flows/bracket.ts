@@ -5,6 +5,7 @@ import { createFault, eventFinish, eventStart } from '../wire/instance-actions.t
 import { saveInstance } from '../wire/instances.ts';
 import { isNova, isTaskStateError } from '../wire/nova-errors.ts';
 import { type Flow, inOrder, type Stage } from './flow.ts';
+import { withNotifications } from './notify.ts';
 import { currentInstance, ifThere } from './nova-record.ts';
 
 /** What nova is told where a flow was taken back. */
@@ -61,7 +62,7 @@ export function bracketed(flow: Flow, stages: readonly Stage[], options: Bracket
       return undefined;
     },
   };
-  const plan = inOrder([begin, ...stages, told], options.pivot ?? told.name);
+  const plan = inOrder(withNotifications(flow, [begin, ...stages, told]), options.pivot ?? told.name);
   return options.result === undefined ? plan : { ...plan, result: options.result };
 }
 

@@ -26,6 +26,7 @@ import type { ComputeService } from '../../../core/ports/compute-service.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { Random } from '../../../core/ports/random.ts';
 import type { Json, JsonObject, OperationId } from '../../../core/units.ts';
+import type { ServerNotifier } from '../notifications/notifier.ts';
 import type { Cinder, Connector } from '../rest/cinder.ts';
 import type { Glance } from '../rest/glance.ts';
 import type { Neutron } from '../rest/neutron.ts';
@@ -71,6 +72,8 @@ export interface FlowParts {
   /** The use cases of this node: what hardware does. */
   readonly compute: ComputeService;
   readonly settings: FlowSettings;
+  /** Tells who listens to nova; absent: nobody is told. */
+  readonly notifier?: ServerNotifier | null;
   /** What Neutron and Cinder told through nova-api while this process lives. */
   readonly events: ExternalEvents;
   /** The node's uses changed: what nova and Placement know of its resources is compared soon. */

@@ -135,7 +135,9 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
   async function accept({ method, args, received, uniqueId }: Cast): Promise<FlowRecord> {
     const definition = definitionOf(method);
     const { instance, request } = definition.read(args);
-    const stored: StoredRequest = { context: received.context, args: request };
+    // part of the request, so that the plan is the same whatever is configured later
+    const kept = flows.notifier ? { ...request, notify: true } : request;
+    const stored: StoredRequest = { context: received.context, args: kept };
     const requestId = received.context.request_id;
     const {
       flow: record,
