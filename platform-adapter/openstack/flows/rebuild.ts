@@ -1,5 +1,6 @@
 import { DpuError } from '../../../core/errors.ts';
 import type { Json } from '../../../core/units.ts';
+import { retryOnGenerationConflict } from '../rest/rest-errors.ts';
 import { listBlockDevices, saveBlockDevice } from '../wire/block-devices.ts';
 import { readMigration, saveMigration } from '../wire/migrations.ts';
 import { novaError } from '../wire/nova-errors.ts';
@@ -141,11 +142,13 @@ export async function freeHere(flow: Flow, signal: AbortSignal): Promise<void> {
   const { placement, settings } = flow.parts;
   const provider = await placement.findProviderByName(settings.node, options(flow, signal));
   if (provider === null) return;
-  const { allocations, ...rest } = await placement.getAllocations(flow.instance, options(flow, signal));
-  if (!Object.hasOwn(allocations, provider.uuid)) return;
-  const { [provider.uuid]: _, ...others } = allocations;
-  if (Object.keys(others).length === 0) await placement.deleteAllocations(flow.instance, options(flow, signal));
-  else await placement.putAllocations(flow.instance, { ...rest, allocations: others }, options(flow, signal));
+  await retryOnGenerationConflict(async () => {
+    const { allocations, ...rest } = await placement.getAllocations(flow.instance, options(flow, signal));
+    if (!Object.hasOwn(allocations, provider.uuid)) return;
+    const { [provider.uuid]: _, ...others } = allocations;
+    if (Object.keys(others).length === 0) await placement.deleteAllocations(flow.instance, options(flow, signal));
+    else await placement.putAllocations(flow.instance, { ...rest, allocations: others }, options(flow, signal));
+  });
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Services } from '../../../platform-adapter/openstack/flows/flow.ts
 import type { Attachment, Cinder, CinderVolume } from '../../../platform-adapter/openstack/rest/cinder.ts';
 import type { Glance, GlanceImage } from '../../../platform-adapter/openstack/rest/glance.ts';
 import type { Neutron, Port } from '../../../platform-adapter/openstack/rest/neutron.ts';
-import type { Placement } from '../../../platform-adapter/openstack/rest/placement.ts';
+import type { ConsumerAllocations, Placement } from '../../../platform-adapter/openstack/rest/placement.ts';
 
 /** Neutron, Cinder and Placement, as far as flows use them. */
 export interface FakeServices {
@@ -15,6 +15,8 @@ export interface FakeServices {
   readonly attachments: Map<string, Attachment>;
   /** Consumers that hold something. */
   readonly allocations: Set<string>;
+  /** Consumer -> provider -> what it holds there, for flows that look closer. Providers have the names of their nodes as uuids. */
+  readonly held: Map<string, ConsumerAllocations['allocations']>;
   addPort(fields?: Partial<Port>): Port;
   addVolume(fields?: Partial<CinderVolume>): CinderVolume;
   addAttachment(volume: string, instance: string): Attachment;
@@ -39,11 +41,22 @@ export function createFakeServices(): FakeServices {
   const volumes = new Map<string, CinderVolume>();
   const attachments = new Map<string, Attachment>();
   const allocations = new Set<string>();
+  const held: FakeServices['held'] = new Map();
   const fake: FakeServices = {
     services: { neutron: {} as Neutron, cinder: {} as Cinder, glance: {} as Services['glance'] },
     placement: watched('placement', {
       async deleteAllocations(consumer: string) {
         allocations.delete(consumer);
+      },
+      findProviderByName: async (name: string) => ({ uuid: name, name }),
+      getAllocations: async (consumer: string) => ({
+        allocations: held.get(consumer) ?? {},
+        projectId: 'project',
+        userId: 'user',
+        consumerGeneration: 1,
+      }),
+      async putAllocations(consumer: string, { allocations: wanted }: ConsumerAllocations) {
+        held.set(consumer, wanted);
       },
       async moveAllocations(from: string, to: string) {
         if (!allocations.delete(from)) return false;
@@ -55,6 +68,7 @@ export function createFakeServices(): FakeServices {
     volumes,
     attachments,
     allocations,
+    held,
     addPort(fields = {}) {
       const port: Port = {
         id: randomUUID(),

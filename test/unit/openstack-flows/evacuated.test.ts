@@ -1,0 +1,69 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { silentLog } from '../../../core/ports/log.ts';
+import { systemClock } from '../../../kit/clock.ts';
+import { systemRandom } from '../../../kit/random.ts';
+import { createNodeHooks } from '../../../platform-adapter/openstack/hooks.ts';
+import type { Registration } from '../../../platform-adapter/openstack/node/registration.ts';
+import { createFlowScene, type FlowScene, host, server } from '../../support/openstack/flow-scene.ts';
+
+const migration = { id: 7, uuid: 'eeeeeeee-0000-4000-8000-000000000007', instance_uuid: server };
+
+let scene: FlowScene | undefined;
+
+afterEach(async () => {
+  await scene?.close();
+});
+
+/** A node that starts with an instance that nova has evacuated, or begun to; `now`: where nova has the server. */
+async function start(status: string, now: string | null): Promise<FlowScene> {
+  const made = createFlowScene({
+    devices: [],
+    instance: { host: now, node: now, vm_state: 'active', task_state: null },
+  });
+  scene = made;
+  made.compute.instances.set(server, 'active');
+  made.nova.migrations.set(migration.id, { ...migration, status, source_compute: host });
+  if (now === null) made.nova.instance = null;
+  // the old place and the new one
+  made.cloud.held.set(server, { [host]: { VCPU: 1 }, other: { VCPU: 1 } });
+  const hooks = createNodeHooks({
+    service: made.compute.service,
+    flows: made.flows,
+    serve: () => Promise.resolve(),
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+  });
+  const registration = { instances: [], evacuated: [{ ...migration, status }] } as unknown as Registration;
+  await hooks.recover(registration, new AbortController().signal);
+  // registering may fail after it, and is done again
+  await hooks.recover(registration, new AbortController().signal);
+  await made.quiet();
+  return made;
+}
+
+describe('a node that starts after its servers were evacuated', () => {
+  it.each(['accepted', 'pre-migrating', 'done'])('has them no more (%s), and its place is free', async (status) => {
+    const { compute, cloud, nova, flows } = await start(status, status === 'done' ? 'other' : host);
+    expect(compute.instances.get(server)).toBe('deleted');
+    expect(cloud.held.get(server)).toEqual({ other: { VCPU: 1 } });
+    expect(nova.migrations.get(migration.id)?.status).toBe('completed');
+    expect(nova.events).toEqual([]);
+    expect(nova.saves).toEqual([]);
+    expect(flows.list(10)).toHaveLength(1);
+  });
+
+  it('removes one that was deleted since, too', async () => {
+    const { compute, cloud, nova } = await start('done', null);
+    expect(compute.instances.get(server)).toBe('deleted');
+    expect(cloud.held.get(server)).toEqual({ [host]: { VCPU: 1 }, other: { VCPU: 1 } });
+    expect(nova.migrations.get(migration.id)?.status).toBe('completed');
+  });
+
+  it('leaves one alone that has come back another way', async () => {
+    const { compute, cloud, nova } = await start('done', host);
+    expect(compute.instances.get(server)).toBe('active');
+    expect(cloud.held.get(server)).toHaveProperty(host);
+    expect(nova.migrations.get(migration.id)?.status).toBe('completed');
+  });
+});
