@@ -70,8 +70,12 @@ function interfaces(first: EndpointInterface): readonly EndpointInterface[] {
   return [first, ...(['internal', 'public'] as const).filter((each) => each !== first)];
 }
 
+/** SPDK's own name, the setting's default. All nodes would have it: Cinder is told one that follows from the node instead. */
+const spdkInitiator = 'iqn.2016-06.io.spdk:init';
+
 function settingsOf(root: OpenstackRoot, openstack: OpenStackConfig): OpenstackSettings {
   const { config, uuid, nodeType } = root;
+  const { storage } = config;
   const { rpc, console: consoles } = openstack;
   const host = openstack.host ?? config.node.hostname;
   const node = openstack.hypervisor_hostname ?? host;
@@ -107,6 +111,7 @@ function settingsOf(root: OpenstackRoot, openstack: OpenStackConfig): OpenstackS
       bareMetalClass: openstack.bare_metal_class,
       diskGb: openstack.disk_gib,
       reservedMemoryMb: openstack.reserved_host_memory_mib,
+      reservedCpus: openstack.reserved_host_cpus,
       cpuAllocationRatio: openstack.cpu_allocation_ratio,
       ramAllocationRatio: openstack.ram_allocation_ratio,
       traits: [...defaultNodeSettings.traits, ...openstack.traits],
@@ -121,7 +126,13 @@ function settingsOf(root: OpenstackRoot, openstack: OpenStackConfig): OpenstackS
       vifPluggingIsFatal: openstack.vif_plugging_is_fatal,
       volumeType: openstack.volume_type ?? null,
       availabilityZone: openstack.availability_zone ?? null,
-      connector: connectorOf({ host, ip: hostIp, hostNqn: config.storage.host_nqn ?? null, uuid }),
+      connector: connectorOf({
+        host,
+        ip: hostIp,
+        hostNqn: storage.host_nqn ?? null,
+        ...(storage.initiator_iqn === spdkInitiator ? {} : { initiatorIqn: storage.initiator_iqn }),
+        uuid,
+      }),
     },
     notifications: openstack.notifications,
     consoles: {

@@ -685,7 +685,7 @@ export interface SocDaemonConfig {
      */
     host_nqn?: string;
     /**
-     * What this node is called by iSCSI.
+     * What this node is called by iSCSI. On OpenStack the default stands for a name that follows from the node's uuid.
      */
     initiator_iqn?: string;
     /**

@@ -71,6 +71,12 @@ describe('what a node offers', () => {
     ]);
   });
 
+  it('keeps CPUs and memory for the host', () => {
+    const kept = { ...settings, reservedCpus: 3, reservedMemoryMb: 100 };
+    const { inventories } = offerOf(kept, status({ node_type: 'VM' }), nova);
+    expect(inventories).toMatchObject({ VCPU: { reserved: 3 }, MEMORY_MB: { reserved: 100 } });
+  });
+
   it("is less what others' instances hold, and not less for nova's own", () => {
     expect(totals({ node_type: 'BM', instances: [stranger] })).toEqual(['CUSTOM_BAREMETAL_GOLD 1/1']);
     expect(totals({ node_type: 'VM', instances: [stranger] }).slice(0, 2)).toEqual(['VCPU 2/8', 'MEMORY_MB 612/1000']);

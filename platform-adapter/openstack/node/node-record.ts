@@ -53,7 +53,7 @@ export function usageFields({ settings, status, instances }: NodeFacts): JsonObj
   const used = isBm
     ? { vcpus: whole ? total.vcpus : 0, memory: whole ? total.memory : 0, disk: 0 }
     : {
-        vcpus: sum(({ vcpus }) => vcpus ?? 0),
+        vcpus: settings.reservedCpus + sum(({ vcpus }) => vcpus ?? 0),
         memory: settings.reservedMemoryMb + sum(({ memory_mb }) => memory_mb ?? 0),
         disk: sum(({ root_gb, ephemeral_gb }) => (root_gb ?? 0) + (ephemeral_gb ?? 0)),
       };

@@ -63,11 +63,7 @@ export function offerOf(
   const sum = (amount: (flavor: { vcpus: number; memory_mib: number }) => number): number =>
     strangers.reduce((all, { flavor }) => all + amount(flavor), 0);
   const offered: Readonly<Record<string, Inventory>> = {
-    VCPU: inventory(
-      status.total_cpu,
-      sum(({ vcpus }) => vcpus),
-      settings.cpuAllocationRatio,
-    ),
+    VCPU: inventory(status.total_cpu, settings.reservedCpus + sum(({ vcpus }) => vcpus), settings.cpuAllocationRatio),
     MEMORY_MB: inventory(
       status.total_mem,
       settings.reservedMemoryMb + sum(({ memory_mib }) => memory_mib),

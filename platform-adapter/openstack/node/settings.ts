@@ -16,6 +16,8 @@ export interface NodeSettings {
   readonly diskGb: number;
   /** MiB that VMs may not have. */
   readonly reservedMemoryMb: number;
+  /** CPUs of the host that VMs may not have. */
+  readonly reservedCpus: number;
   readonly cpuAllocationRatio: number;
   readonly ramAllocationRatio: number;
   readonly diskAllocationRatio: number;
@@ -37,6 +39,7 @@ export interface NodeSettings {
 export const defaultNodeSettings = {
   diskGb: 0,
   reservedMemoryMb: 512,
+  reservedCpus: 0,
   cpuAllocationRatio: 16,
   ramAllocationRatio: 1.5,
   diskAllocationRatio: 1,

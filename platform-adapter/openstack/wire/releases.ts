@@ -20,9 +20,9 @@ export interface Release {
 }
 
 /** Releases that we know the numbers of. */
-export type ReleaseName = 'zed' | 'antelope' | 'bobcat';
+export type ReleaseName = 'zed';
 
-/** Classes whose objects are part of an object of the class; they go into the manifest of a query (Zed to Bobcat). */
+/** Classes whose objects are part of an object of the class; they go into the manifest of a query (Zed). */
 const parts: Readonly<Record<string, readonly string[]>> = {
   BlockDeviceMapping: ['Instance'],
   BlockDeviceMappingList: ['BlockDeviceMapping'],
@@ -126,8 +126,8 @@ const zedObjects: Readonly<Record<string, string>> = {
 const rpc = { computeSends: '6.0', conductor: '3.0', scheduler: '4.5' } as const;
 
 /**
- * As nova's own tree has it: SERVICE_VERSION, SERVICE_VERSION_ALIASES and the classes' VERSION of the stable branches (2022.2,
- * 2023.1, 2023.2). From 65 on a compute service keeps its node's identity, and from 66 on it honours `target_state` of a rebuild.
+ * As nova's own tree has it: SERVICE_VERSION, SERVICE_VERSION_ALIASES and the classes' VERSION of its stable branch (2022.2). A later release is more
+ * than a row: from 65 on a compute service keeps its node's identity, and from 66 on it honours `target_state` of a rebuild.
  */
 const releases: Readonly<Record<ReleaseName, Release>> = {
   zed: {
@@ -136,20 +136,6 @@ const releases: Readonly<Record<ReleaseName, Release>> = {
     oldestServiceVersion: 61,
     rpc: { ...rpc, compute: '6.1' },
     objects: zedObjects,
-  },
-  antelope: {
-    name: 'antelope',
-    serviceVersion: 66,
-    oldestServiceVersion: 61,
-    rpc: { ...rpc, compute: '6.2' },
-    objects: zedObjects,
-  },
-  bobcat: {
-    name: 'bobcat',
-    serviceVersion: 66,
-    oldestServiceVersion: 66,
-    rpc: { ...rpc, compute: '6.2' },
-    objects: { ...zedObjects, Instance: '2.8', Migration: '1.8' },
   },
 };
 
