@@ -87,16 +87,20 @@ function unshelveStages(flow: Flow): readonly Stage[] {
   const { host, node } = flow.settings;
   return [
     saveStage(flow, 'spawning', { task_state: 'spawning' }, ['unshelving', 'spawning']),
-    claimStage(flow),
+    {
+      ...claimStage(flow),
+      // the place that the scheduler kept for it, whether or not the node refused the claim
+      async undo({ signal }) {
+        await flow.parts.placement.deleteAllocations(flow.instance, options(flow, signal));
+      },
+    },
     {
       name: 'claimed',
       async run({ signal }) {
         await saveInstance(flow.conductor(signal), flow.instance, { host, node, launched_on: host });
         return undefined;
       },
-      // as before: no host, and no place kept on this one
       async undo({ signal }) {
-        await flow.parts.placement.deleteAllocations(flow.instance, options(flow, signal));
         await ifThere(saveInstance(flow.conductor(signal), flow.instance, nowhere));
       },
     },

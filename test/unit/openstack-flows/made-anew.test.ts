@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 /** Servers that leave their host, come to one, or are made anew, with the ports and volumes that they have. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../../core/units.ts';
@@ -107,6 +108,16 @@ describe('unshelve_instance', () => {
     expect(one.nova.faults).toHaveLength(1);
     expect([...one.cloud.allocations]).toEqual([]);
     expect(one.compute.instances.get(server)).toBe('deleted');
+  });
+
+  it('keeps no place on a node that has another instance by now', async () => {
+    const one = await built();
+    await shelve(one);
+    one.compute.instances.set(randomUUID(), 'active');
+    await unshelve(one);
+    expect(one.nova.instance).toMatchObject({ vm_state: 'shelved_offloaded', task_state: null, host: null });
+    expect(one.nova.faults).toHaveLength(1);
+    expect([...one.cloud.allocations]).toEqual([]);
   });
 });
 
