@@ -110,7 +110,9 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
       }
     },
     set_admin_password: awaited('set_admin_password'),
-    quiesce_instance: cannot('quiescing an instance'),
+    // nova's API goes on without, unless the image says that it must not
+    quiesce_instance: (args) =>
+      Promise.reject(novaError('InstanceQuiesceNotSupported', { instance_id: serverOf(args).uuid })),
     cache_images: () => Promise.resolve({}),
     check_instance_shared_storage: () => Promise.resolve(false),
     reserve_block_device_name: awaited('reserve_block_device_name'),

@@ -3,6 +3,7 @@ import {
   type Endpoint,
   type Handler,
   type QueueFlags,
+  RpcFailure,
   type RpcServer,
   type Transport,
 } from 'oslo-messaging';
@@ -102,8 +103,10 @@ export function serveCompute(parts: ComputeRpcParts): RpcServer {
     replyRetryMs,
     onHandlerError: (error, { method }) => {
       const cause = error instanceof Error ? error.cause : error;
-      if (cause instanceof DpuError && cause.code !== 'internal')
-        log.info('a request of nova was refused', { method, error: cause });
+      // a failure without a cause was worded for nova: what this node can't do
+      const meant = error instanceof RpcFailure && cause === undefined;
+      if (meant || (cause instanceof DpuError && cause.code !== 'internal'))
+        log.info('a request of nova was refused', { method, error: cause ?? error });
       else log.error('a request of nova failed for an inner reason', { method, error: cause ?? error });
     },
     onBadMessage: (reason) => log.warn('a message of nova is not understood', { reason }),
