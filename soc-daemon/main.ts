@@ -23,7 +23,13 @@ import manifest from '../package.json' with { type: 'json' };
 import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
 import { consolePath } from './api/console-socket.ts';
 import { type ApiAddress, createApi } from './api/create-api.ts';
-import { openPlatform, openstackConfig, openstackCredentials, openstackTransportUrl } from './openstack.ts';
+import {
+  openPlatform,
+  openstackConfig,
+  openstackCredentials,
+  openstackTransportUrl,
+  platformRequests,
+} from './openstack.ts';
 import { bmcPassword, checkPeers, openPeers } from './peers.ts';
 import { createBiosKeeper } from './service/bios.ts';
 import { fileNotes } from './service/check-files.ts';
@@ -271,7 +277,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     metrics,
     version: manifest.version,
     ...(consoles === null ? {} : { consoles: { desk: consoles.desk, sessionMs: consoleSessionMs } }),
-    ...(platform ? { platformRequests: platform.requests } : {}),
+    ...(platform ? platformRequests(platform, store) : {}),
     readiness: () => {
       const { ready, not_ready_reasons: reasons } = daemon.service.nodeStatus();
       return { ready, reasons };

@@ -1,13 +1,16 @@
 import { DpuError } from '../core/errors.ts';
 import type { Clock } from '../core/ports/clock.ts';
 import type { Log } from '../core/ports/log.ts';
+import type { NodeStore } from '../core/ports/node-store.ts';
 import type { Random } from '../core/ports/random.ts';
+import { asId, type InstanceId } from '../core/units.ts';
 import type { LoadedConfig, OpenStackConfig } from '../kit/config.ts';
 import { readCredential, readSecretFile } from '../kit/credentials.ts';
 import type { Openstack, OpenstackSettings } from '../platform-adapter/openstack/adapter.ts';
 import { connectorOf } from '../platform-adapter/openstack/connector.ts';
 import { defaultNodeSettings } from '../platform-adapter/openstack/node/settings.ts';
 import type { EndpointInterface } from '../platform-adapter/openstack/rest/keystone.ts';
+import type { ApiOptions } from './api/create-api.ts';
 
 /** What the node's place in an OpenStack cloud is made of. */
 export interface OpenstackRoot {
@@ -152,4 +155,23 @@ export async function openPlatform(root: OpenstackRoot): Promise<Openstack | nul
   const { openOpenstack } = await import('../platform-adapter/openstack/adapter.ts');
   const settings = settingsOf(root, openstack);
   return openOpenstack({ settings, stateDir: config.state_dir, key, clock, random, log, onFatal });
+}
+
+/** As many as an operator may look at when one is taken up again. */
+const mostRequests = 10_000;
+
+/** What operators may see and do of a platform that keeps a journal of its own. */
+export function platformRequests(
+  platform: Pick<Openstack, 'requests' | 'retry'>,
+  store: Pick<NodeStore, 'audit'>,
+): Required<Pick<ApiOptions, 'platformRequests' | 'retryPlatformRequest'>> {
+  return {
+    platformRequests: platform.requests,
+    async retryPlatformRequest(id, { by }) {
+      const asked = platform.requests(mostRequests).find((each) => each.id === id);
+      await platform.retry(id);
+      const instance = asked ? asId<InstanceId>(asked.instance) : null;
+      await store.audit({ by, action: 'retry_platform_request', instance, operation: null });
+    },
+  };
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { createTransport, type Logger, type QueueFlags, type RpcServer, type Transport } from 'oslo-messaging';
+import { DpuError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Machines } from '../../core/ports/compute-driver.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
@@ -93,6 +94,8 @@ export interface Openstack {
   ): PlatformAdapter & { readonly flows: Pick<FlowService, 'list' | 'retry' | 'counts'> };
   /** What nova asked for, newest first, as operators see it. */
   requests(limit: number): readonly PlatformRequest[];
+  /** Goes on with one that is stuck. @throws `not_found`, `bad_state`. */
+  retry(id: string): Promise<void>;
   /** Closes the journal and the connections, after the adapter was stopped. */
   close(): Promise<void>;
 }
@@ -119,6 +122,8 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
   });
   const services = servicesOf(keystone);
   const store = openFlowStore({ file: resolve(parts.stateDir, 'openstack.db'), key: parts.key, clock });
+
+  let running: FlowService | undefined;
 
   function adapter(service: ComputeService, consoles: NodeConsoles): ReturnType<Openstack['adapter']> {
     const release = releaseOf(settings.release);
@@ -157,6 +162,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
       maxConcurrent: maxFlows,
       onFatal: parts.onFatal,
     });
+    running = flows;
     let unsubscribe = (): void => {};
     const serial =
       consoles.serial && createSerialBackends({ consoles: consoles.serial, ...settings.consoles, clock, log });
@@ -231,6 +237,8 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
     volumes: (local) => createCinderVolumes(local, services.cinder, settings.flows.connector),
     adapter,
     requests: (limit) => store.list(limit).map(requestView),
+    retry: (id) =>
+      running?.retry(id) ?? Promise.reject(new DpuError('unavailable', 'the daemon has not taken up its requests yet')),
     async close() {
       await store.close();
       keystone.close();

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { errorTable, toDpuError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import type { ComputeService } from '../../core/ports/compute-service.ts';
+import type { Caller, ComputeService } from '../../core/ports/compute-service.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Metrics } from '../../kit/metrics.ts';
 import type { DashboardAccess, PlatformRequest, Readiness } from '../../schemas/generated/rest.ts';
@@ -26,6 +26,7 @@ export interface AppOptions {
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
   readonly platformRequests: (limit: number) => readonly PlatformRequest[];
+  readonly retryPlatformRequest: (id: string, caller: Caller) => Promise<void>;
   readonly openapi: () => unknown;
   readonly events: EventStreams;
   readonly limiter: RateLimiter;

@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Request } from 'express';
 import { DpuError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import type { ComputeService } from '../../core/ports/compute-service.ts';
+import type { Caller, ComputeService } from '../../core/ports/compute-service.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Metrics } from '../../kit/metrics.ts';
 import type { SocDaemonConfig } from '../../schemas/generated/config.ts';
@@ -20,6 +20,9 @@ import { readTokenCheck, type TokenCheck } from './token.ts';
 
 type RestConfig = NonNullable<SocDaemonConfig['rest']>;
 
+const noPlatformRequest = (): Promise<never> =>
+  Promise.reject(new DpuError('not_found', 'the platform has no such request', { field: 'id' }));
+
 /** What the REST interface is made from. */
 export interface ApiOptions {
   readonly service: ComputeService;
@@ -32,6 +35,8 @@ export interface ApiOptions {
   readonly readiness: () => Readiness;
   /** Requests of a platform that keeps its own journal, newest first; none unless given. */
   readonly platformRequests?: (limit: number) => readonly PlatformRequest[];
+  /** Takes a stuck one up again; there is none unless given. */
+  readonly retryPlatformRequest?: (id: string, caller: Caller) => Promise<void>;
   /** Of the program, for the OpenAPI document. */
   readonly version?: string;
   /** The WebSockets of consoles; absent where there is none. */
@@ -91,6 +96,7 @@ export function createApi(options: ApiOptions): Api {
     browsers,
     openDashboard,
     platformRequests: options.platformRequests ?? (() => []),
+    retryPlatformRequest: options.retryPlatformRequest ?? noPlatformRequest,
     maxBodyBytes: config.max_body_bytes ?? 1_048_576,
     requestTimeoutMs,
     closing: closing.signal,

@@ -130,6 +130,18 @@ export function listPlatformRequests({ platformRequests, query }: RequestContext
   return ok({ requests: platformRequests(limit ?? AUDIT_LIMIT) });
 }
 
+/** `POST /v1/platform/requests/{id}/retry`. */
+export async function retryPlatformRequest({
+  platformRequests,
+  retryPlatformRequest: retry,
+  params,
+  caller,
+}: RequestContext): Promise<Reply> {
+  const { id } = params;
+  await retry(id ?? '', caller);
+  return ok({ requests: platformRequests(AUDIT_LIMIT).filter((each) => each.id === id) });
+}
+
 /** `GET /v1/maintenance`. */
 export const getMaintenance = ({ service }: RequestContext): Reply => ok(service.maintenance());
 

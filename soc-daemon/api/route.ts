@@ -13,6 +13,8 @@ export interface RequestContext {
   readonly readiness: () => Readiness;
   /** Requests of a platform that keeps its own journal, newest first. */
   readonly platformRequests: (limit: number) => readonly PlatformRequest[];
+  /** Takes a stuck one up again. @throws `not_found`, `bad_state`. */
+  readonly retryPlatformRequest: (id: string, caller: Caller) => Promise<void>;
   readonly openapi: () => unknown;
   readonly openDashboard: (role: Role) => DashboardAccess;
   readonly caller: Caller;

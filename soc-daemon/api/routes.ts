@@ -305,6 +305,16 @@ export const routes: readonly Route[] = [
       parameters: [limit],
     },
   ),
+  {
+    ...read(
+      '/v1/platform/requests/{id}/retry',
+      'retry_platform_request',
+      rest('platform_request_list'),
+      handlers.retryPlatformRequest,
+      { tag: 'node', summary: 'Goes on with a request of the platform that is stuck; answers it as it is then.' },
+    ),
+    method: 'post',
+  },
   read('/healthz', 'get_health', rest('health'), handlers.getHealth, {
     tag: 'probes',
     summary: 'The process answers.',

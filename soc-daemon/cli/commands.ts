@@ -361,6 +361,15 @@ export const commands: readonly Command[] = [
     ['created_at', 'method', 'instance', 'state', 'id'],
     'shows what the platform asked for',
   ),
+  {
+    words: ['platform', 'retry'],
+    args: ['id'],
+    help: 'goes on with a stuck request of the platform',
+    run: async (context) => {
+      await context.client.ask('POST', `/v1/platform/requests/${encodeURIComponent(context.args[0] ?? '')}/retry`);
+      return exitCode.done;
+    },
+  },
   list(['audit'], '/v1/audit', 'audit', ['at', 'by', 'action', 'instance', 'operation'], 'shows who changed what'),
   ...nodeCommands,
 ];

@@ -61,6 +61,7 @@ export async function startApi(
     log: silentLog,
     metrics: createMetrics({ process: false }),
     readiness: () => fixture.readiness,
+    retryPlatformRequest: async () => {},
     platformRequests: (limit) => Array.from({ length: limit }, () => platformRequest),
     ...options,
   });

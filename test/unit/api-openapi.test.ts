@@ -133,6 +133,7 @@ function exchanges(uuid: string, running: string, stuck: string): readonly Excha
     { method: 'GET', path: '/v1/maintenance', status: 200 },
     { method: 'GET', path: '/v1/audit', query: '?limit=3', status: 200 },
     { method: 'GET', path: '/v1/platform/requests', query: '?limit=2', status: 200 },
+    { method: 'POST', path: '/v1/platform/requests/{id}/retry', values: { id: 'flow-1' }, status: 200 },
     { method: 'GET', path: '/healthz', status: 200 },
     { method: 'GET', path: '/readyz', status: 200 },
     { method: 'GET', path: '/metrics', status: 200 },
