@@ -263,6 +263,12 @@ describe('errors', () => {
     expect(fromMessaging(remote('Odd'), 'save')).toMatchObject({ code: 'internal', details: { nova_class: 'Odd' } });
   });
 
+  it('of nova’s database are told without the values of the statement', () => {
+    const text = "(IntegrityError) (1452, 'a row')\n[SQL: UPDATE x SET a=%(a)s]\n[parameters: {'a': 'chap-secret'}]";
+    const error = fromMessaging(new RemoteError('DBReferenceError', 'oslo_db.exception', text, {}), 'save');
+    expect(error).toMatchObject({ code: 'internal', cause: { message: "(IntegrityError) (1452, 'a row')" } });
+  });
+
   it('of ours are classes of nova to its callers, worded as nova does', () => {
     const thrown = novaFailure(novaError('VolumeBDMNotFound', { volume_id: 'v' }));
     expect(thrown).toMatchObject({

@@ -88,9 +88,15 @@ export async function tellFailure(
   await putBack(flow, policy.vmState?.(error, flow), signal);
 }
 
-/** Writes the fault that users see of the server. */
+/** Writes the fault that users see of the server; none for one that nova has no row of (any more). */
 export async function writeFault(flow: Flow, error: DpuError, signal: AbortSignal): Promise<void> {
-  await ifThere(createFault(flow.conductor(signal), flow.instance, flow.settings.host, error));
+  const conductor = flow.conductor(signal);
+  try {
+    await ifThere(createFault(conductor, flow.instance, flow.settings.host, error));
+  } catch (failure) {
+    // nova's database says it by a foreign key, which is no error of nova's own
+    if (isAway(failure) || (await currentInstance(conductor, flow.instance)) !== undefined) throw failure;
+  }
 }
 
 /**

@@ -116,8 +116,14 @@ function fromRemote(remote: RemoteError, doing: string): DpuError {
   const known = isNovaClass(rpcClass);
   return new DpuError(known ? novaExceptions[rpcClass].code : 'internal', `${doing}: nova refused it`, {
     details: novaDetails(rpcClass, remote.kwargs),
-    cause: remote,
+    cause: withoutStatement(remote),
   });
+}
+
+/** An error of nova's database quotes the statement with its values (SQLAlchemy: `[SQL: ...]`), and a mapping's hold a volume's secret. */
+function withoutStatement(remote: RemoteError): Error {
+  const place = remote.message.search(/\[(SQL|parameters):/);
+  return place < 0 ? remote : new Error(remote.message.slice(0, place).trim());
 }
 
 function isNovaClass(name: string): name is NovaClass {

@@ -123,7 +123,7 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
         Object.assign(fake.migrations.get(Number(data.id)) ?? fail('MigrationNotFound'), changes);
         return {};
       case 'InstanceFault.create':
-        there();
+        if (fake.instance === null) fail('DBReferenceError'); // a foreign key of nova's database
         fake.faults.push(changes);
         return {};
       case 'InstanceInfoCache.save':

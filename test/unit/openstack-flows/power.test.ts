@@ -45,6 +45,16 @@ describe('power methods', () => {
     expect(other.nova.faults).toEqual([]);
   });
 
+  it('ends for a server that nova does not have, where it can’t even be told of the failure', async () => {
+    const one = running('powering-off');
+    one.compute.instances.clear();
+    one.nova.instance = null;
+    for (const method of ['reboot_instance', 'stop_instance', 'trigger_crash_dump']) await one.cast(method);
+    await one.quiet();
+    expect(one.store.unended()).toEqual([]);
+    expect(one.flows.list(10).map(({ state }) => state)).toEqual(['failed', 'failed', 'failed']);
+  });
+
   it('reboots by nova’s two states, softly or not', async () => {
     for (const [type, states] of [
       ['SOFT', ['rebooting', 'reboot_pending', 'reboot_started']],
