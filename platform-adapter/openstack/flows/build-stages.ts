@@ -61,7 +61,7 @@ export function buildArguments(
     ...(metadata === null ? {} : { metadata }),
     ...(key_data === null || key_data === '' ? {} : { ssh_keys: [key_data.trim()] }),
     ...(userdata === undefined ? {} : { userdata }),
-    ...(wantsConfigDrive(flow) ? { config_drive: true } : {}),
+    ...(wantsConfigDrive(server) ? { config_drive: true } : {}),
   };
 }
 

@@ -1,4 +1,5 @@
 import { gunzipSync } from 'node:zlib';
+import type { NovaInstance } from '../wire/instances.ts';
 import { novaError } from '../wire/nova-errors.ts';
 import { type Flow, sentInstance } from './flow.ts';
 
@@ -49,7 +50,9 @@ export function refuseUncarried(flow: Flow): void {
 }
 
 /** Whether the server is to have a config drive: its user asked for one, or its image needs one (nova.virt.configdrive.required_by). */
-export function wantsConfigDrive(flow: Flow): boolean {
-  const { config_drive: asked, system_metadata: metadata } = sentInstance(flow);
+export function wantsConfigDrive({
+  config_drive: asked,
+  system_metadata: metadata,
+}: Pick<NovaInstance, 'config_drive' | 'system_metadata'>): boolean {
   return asked !== '' || metadata?.image_img_config_drive === 'mandatory';
 }

@@ -2,6 +2,7 @@ import { RpcFailure } from 'oslo-messaging';
 import type { ComputeService } from '../../../core/ports/compute-service.ts';
 import type { ExternalEvents } from '../flows/external-events.ts';
 import type { FlowService } from '../flows/service.ts';
+import { wantsConfigDrive } from '../flows/user-data.ts';
 import { readInstance } from '../wire/instances.ts';
 import { notImplemented, novaError } from '../wire/nova-errors.ts';
 import { readExternalEvents } from '../wire/requests.ts';
@@ -87,7 +88,8 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
       return null;
     },
     get_diagnostics: async (args) => shortDiagnostics(here(args)),
-    get_instance_diagnostics: async (args) => diagnostics(here(args), parts.driver),
+    get_instance_diagnostics: async (args) =>
+      diagnostics(here(args), { driver: parts.driver, configDrive: wantsConfigDrive(serverOf(args)) }),
     get_host_uptime: cannot('the uptime of a host'),
     set_host_enabled: (args, { signal }) => parts.setHostEnabled(args.enabled === true, signal),
     host_power_action: cannot('a power action of a host'),

@@ -29,8 +29,14 @@ export function shortDiagnostics(instance: Instance): JsonObject {
   };
 }
 
-/** get_instance_diagnostics (API 2.48): a Diagnostics object; counters that the node has no part in are left out. */
-export function diagnostics(instance: Instance, driver: string): Primitive {
+/**
+ * get_instance_diagnostics (API 2.48): a Diagnostics object; counters that the node has no part in are left out. As with nova's own drivers a config drive is one
+ * of the disks.
+ */
+export function diagnostics(
+  instance: Instance,
+  { driver, configDrive }: { readonly driver: string; readonly configDrive: boolean },
+): Primitive {
   const { flavor, interfaces, volumes } = instance;
   const part = (name: string, data: JsonObject): Json => sparse(name, version, data) as unknown as Json;
   const list = (name: string, entries: readonly JsonObject[]): Json => entries.map((data) => part(name, data));
@@ -40,7 +46,7 @@ export function diagnostics(instance: Instance, driver: string): Primitive {
     hypervisor: null,
     hypervisor_os: null,
     uptime: null,
-    config_drive: false,
+    config_drive: configDrive,
     num_cpus: flavor.vcpus,
     num_nics: interfaces.length,
     num_disks: volumes.length,
