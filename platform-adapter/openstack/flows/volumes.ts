@@ -167,18 +167,19 @@ export async function ensureAttached(
   const { cinder } = flow.parts.services;
   const volume = await ensureVolume(flow, device, signal);
   const attachmentId = await ensureAttachment(flow, volume.id, device.attachment_id, signal);
+  const mountpoint = device.device_name ?? name;
   // known before there is more to it, so that a delete by the API finds it whatever becomes of us
   await saveBlockDevice(flow.conductor(signal), device.id, {
     volume_id: volume.id,
     volume_size: volume.sizeGib,
     attachment_id: attachmentId,
     destination_type: 'volume',
-    device_name: device.device_name ?? name,
+    device_name: mountpoint,
     ...(device.destination_type === 'volume' ? {} : { delete_on_termination: true }),
   });
   const { connectionInfo } = await cinder.updateAttachment(
     attachmentId,
-    flow.settings.connector,
+    { ...flow.settings.connector, mountpoint },
     options(flow, signal),
   );
   if (connectionInfo === null)
@@ -192,7 +193,7 @@ export async function ensureAttached(
     attachment: attachmentId,
     volume: volume.id,
     boot: device.boot_index === 0,
-    device: device.device_name ?? name,
+    device: mountpoint,
     connection,
   };
 }

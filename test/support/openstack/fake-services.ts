@@ -224,11 +224,16 @@ export function createFakeServices(): FakeServices {
     createAttachment: async ({ volumeId, instance }) => fake.addAttachment(volumeId, instance),
     showAttachment: async (id) => attachments.get(id) ?? missing('the attachment'),
     listAttachments: async ({ volumeId }) => [...attachments.values()].filter((each) => each.volumeId === volumeId),
-    async updateAttachment(id, { host }) {
+    async updateAttachment(id, { host, mountpoint }) {
       const attachment = attachments.get(id) ?? missing('the attachment');
       const connectionInfo = {
         driver_volume_type: 'iscsi',
-        data: { auth_password: 'chap-secret', volume_id: attachment.volumeId, for_host: host },
+        data: {
+          auth_password: 'chap-secret',
+          volume_id: attachment.volumeId,
+          for_host: host,
+          ...(mountpoint === undefined ? {} : { for_device: mountpoint }),
+        },
       };
       const next = { ...attachment, connectionInfo, status: 'attaching' };
       attachments.set(id, next);

@@ -145,6 +145,10 @@ describe('attach_volume', () => {
     await one.quiet();
     await attachVolume(one, second.id);
     expect([...one.nova.devices.values()].map(({ device_name }) => device_name)).toEqual(['/dev/vda', '/dev/vdb']);
+    expect([...one.cloud.attachments.values()].map(({ connectionInfo }) => connectionInfo?.data)).toMatchObject([
+      { for_device: '/dev/vda' },
+      { for_device: '/dev/vdb' },
+    ]);
     expect([...one.cloud.volumes.values()].map(({ status }) => status)).toEqual(['in-use', 'in-use']);
   });
 
