@@ -117,9 +117,13 @@ describe('a resize to another host', () => {
 
   it('is reverted: the server is on its old host as it was', async () => {
     const one = scene();
+    const [before] = one.cloud.attachments.keys();
     await one.resize();
+    const [there] = one.cloud.attachments.keys();
     await one.revert();
     expectOn(one, one.source);
+    // Cinder's attachment of a host is never another's
+    expect(new Set([before, there, ...one.cloud.attachments.keys()]).size).toBe(3);
     expect(one.nova.instance).toMatchObject({
       vm_state: 'active',
       power_state: 1,
@@ -292,6 +296,12 @@ describe('a destination that cannot make the instance', () => {
     expect(one.cloud.allocations).toEqual(new Set([server]));
     expect(stateOn(one.dest)).toBeUndefined();
     expect([...one.cloud.attachments.values()]).toMatchObject([{ volumeId: one.volume, status: 'reserved' }]);
+
+    // an operator says that it is active, and has it moved again
+    Object.assign(one.nova.instance ?? {}, { vm_state: 'active' });
+    await one.resize();
+    expect(one.nova.instance?.vm_state).toBe('resized');
+    expectOn(one, one.dest);
   });
 
   it('frees both places of a server that was deleted meanwhile', async () => {
