@@ -27,6 +27,7 @@ async function reschedule(flow: Flow, error: DpuError, retry: JsonObject, signal
   const conductor = flow.conductor(signal);
   const now = await currentInstance(conductor, flow.instance);
   if (now === undefined || now.task_state === 'deleting') return;
+  if (now.host !== null && now.host !== flow.settings.host) return; // handed back before a restart: the next host has it
   const back = { ...nowhere, task_state: 'scheduling' };
   try {
     await ifThere(saveInstance(conductor, flow.instance, back, { expectedTaskState: [now.task_state], repeat: true }));

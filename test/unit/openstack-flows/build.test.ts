@@ -176,6 +176,31 @@ describe('build_and_run_instance', () => {
     expect(leftovers(last)).toEqual([]);
   });
 
+  it('does not take the server from the next host after a restart', async () => {
+    const one = scene();
+    one.cloud.allocations.add(server);
+    one.compute.failNext.set('build_and_run_instance', { code: 'hardware', message: 'dead', retry: 'operator' });
+    const died = Promise.withResolvers<void>();
+    let handed = false;
+    const { onCall } = one.nova;
+    one.nova.onCall = (name) => {
+      if (name !== 'conductor build_instances' || handed) return onCall(name);
+      handed = true;
+      Object.assign(one.nova.instance ?? {}, { host: 'next', node: 'next', task_state: 'networking' });
+      one.cloud.allocations.add(server);
+      void one.dieAt(one.writes(), false).then(died.resolve);
+    };
+    const more = { filter_properties: { retry: { num_attempts: 1, hosts: [] } }, host_list: ['next'] };
+    await one.cast('build_and_run_instance', buildArguments(one, more));
+    await died.promise;
+    await one.nextLife();
+    await one.quiet();
+    expect(one.store.unended()).toEqual([]);
+    expect(one.nova.instance).toMatchObject({ host: 'next', task_state: 'networking' });
+    expect(one.nova.casts).toHaveLength(1);
+    expect([...one.cloud.allocations]).toEqual([server]);
+  });
+
   it('leaves a server alone that somebody else has by now', async () => {
     const one = scene({ instance: { task_state: 'deleting' } });
     await build(one);
