@@ -65,10 +65,11 @@ export function simStorage(context: SimContext, call: Caller): StorageTarget {
         signal,
         effect: (): StorageAttachment => {
           const row = own(context, functionId);
-          const size = state.volumes.get(row.volumeId)?.sizeBytes;
+          // a volume of another service may have any size, but never a smaller one
+          const size = state.volumes.get(row.volumeId)?.sizeBytes ?? Math.max(row.sizeBytes, sizeBytes);
           if (size !== sizeBytes) {
             throw new DpuError('bad_state', `volume ${row.volumeId} does not have that size`, {
-              details: { sizeBytes: [size ?? null, sizeBytes] },
+              details: { sizeBytes: [size, sizeBytes] },
             });
           }
           const grown = { ...row, sizeBytes };
