@@ -77,7 +77,8 @@ function addressOf({ url }: GetInstanceConsole['answer'], target: Target): Const
 function onControl(context: Context, text: string): void {
   const message = JSON.parse(text) as { readonly type?: string; readonly writes?: boolean };
   if (message.type !== 'role') return;
-  context.note(message.writes === true ? 'you write' : 'you watch; somebody else writes (--take takes over)');
+  // On a line of its own, whatever the guest has begun.
+  context.note(`\r\n[${message.writes === true ? 'you write' : 'you watch; somebody else writes: --take takes over'}]`);
 }
 
 function bytesOf(data: RawData): Buffer {

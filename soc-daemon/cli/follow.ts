@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Operation } from '../../schemas/generated/operation.ts';
 import type { Context } from './command.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
+import type { Row } from './output.ts';
 
 const POLL_MS = 200;
 const overStates: readonly Operation['state'][] = ['succeeded', 'failed', 'cancelled', 'stuck'];
@@ -35,10 +36,18 @@ export async function follow(context: Context, accepted: Operation): Promise<Exi
   return show(context, operation);
 }
 
+/** What a result says in a word, such as a snapshot's id; its lists are in `operation show`. */
+function told(result: Operation['result']): Row {
+  return Object.fromEntries(Object.entries(result ?? {}).filter(([, value]) => typeof value === 'string'));
+}
+
 /** Shows an operation; the exit code says whether it succeeded. */
 export function show(context: Context, operation: Operation): ExitCode {
   const { id, kind, instance, state, error } = operation;
-  context.showThing({ ...operation }, { operation: id, kind, instance, state, error: error?.message ?? null });
+  context.showThing(
+    { ...operation },
+    { operation: id, kind, instance, state, ...told(operation.result), error: error?.message ?? null },
+  );
   return isOver(operation) && operation.state !== 'succeeded' ? exitCode.failed : exitCode.done;
 }
 

@@ -36,11 +36,14 @@ export function table(rows: readonly Row[], columns: readonly string[]): string 
     .join('\n');
 }
 
-/** One thing: a line for each field. */
+/** One thing: a line for each field, and for each item of a list. */
 export function card(thing: Row): string {
   const width = Math.max(...Object.keys(thing).map((name) => name.length));
   return Object.entries(thing)
-    .map(([name, value]) => `${name.padEnd(width)}  ${cell(value)}`)
+    .flatMap(([name, value]) => {
+      const items = Array.isArray(value) && value.length > 0 ? value : [value];
+      return items.map((item, index) => `${(index === 0 ? name : '').padEnd(width)}  ${cell(item)}`);
+    })
     .join('\n');
 }
 

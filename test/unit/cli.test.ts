@@ -1,6 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { Context } from '../../soc-daemon/cli/command.ts';
+import { show as showOperation } from '../../soc-daemon/cli/follow.ts';
+import { card } from '../../soc-daemon/cli/output.ts';
 import { run } from '../../soc-daemon/cli/run.ts';
 import { type ApiFixture, startApi } from '../support/api-fixture.ts';
 
@@ -50,6 +53,25 @@ it('prints what the node answers as json and yaml', async () => {
 it('does not pass control characters on to the terminal', async () => {
   fixture.service.addInstance({ name: 'a\u001b[2Jb' });
   expect((await dpuctl('instance', 'list')).stdout).toContain('a?[2Jb');
+});
+
+it('shows one thing with a line for each item of its lists', () => {
+  expect(card({ name: 'web', interfaces: ['a', 'b'], volumes: [], todo: null })).toBe(
+    ['name        web', 'interfaces  a', '            b', 'volumes     -', 'todo        -'].join('\n'),
+  );
+});
+
+it('tells what an operation resulted in, where that is a word', async () => {
+  fixture.service.addInstance({ name: 'web' });
+  fixture.service.endAtOnce = false;
+  await dpuctl('instance', 'start', 'web', '--no-wait');
+  const id = fixture.service.listOperations({}).operations[0]?.id ?? '';
+  const operation = { ...fixture.service.end(id, 'succeeded'), result: { snapshot_id: 'snap-1', functions: [] } };
+  const showThing = vi.fn();
+  showOperation({ showThing } as unknown as Context, operation);
+  const [, told] = showThing.mock.calls[0] ?? [];
+  expect(told).toMatchObject({ state: 'succeeded', snapshot_id: 'snap-1' });
+  expect(told).not.toHaveProperty('functions');
 });
 
 it('builds from a file and from options, and follows the operation', async () => {
