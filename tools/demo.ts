@@ -118,7 +118,8 @@ async function keep(options: DemoOptions, layout: Layout, out: Screen): Promise<
   const broker = before === undefined ? options.broker : before.transport_url !== null;
   const sim = before === undefined ? options.sim : before.ovsdb === null;
   const since = Date.now();
-  out.heading(before === undefined ? 'Broker and daemon start' : 'What has died starts again');
+  const first = sim ? 'Broker and daemon start' : 'Broker, server with DPU, and daemon start';
+  out.heading(before === undefined ? first : 'What has died starts again');
   await endingAfter(async (onStart) => {
     const programs = await startPrograms({ ...common(layout, out), broker, sim, dashboard: true, onStart });
     const rest = restNode(layout.socket);

@@ -112,7 +112,6 @@ export function nextSteps(
     `  dpuctl instance build --name mine --image ${NODE.image} --flavor ${NODE.flavor} ${network}`,
     '  dpuctl instance show mine',
     '  dpuctl binding list',
-    '  dpuctl instance destroy mine',
     '',
     ...(programs.url === null
       ? []
@@ -120,8 +119,9 @@ export function nextSteps(
     ...(programs.hardware === null
       ? []
       : ['Sit at its serial console, Ctrl-] leaves:', '', '  dpuctl console mine', '']),
-    'Kill the daemon in the middle of a build, start it again, and see what became of the build:',
+    'Take it away, kill the daemon in the middle of the next build, start it again, and see what became of that:',
     '',
+    '  dpuctl instance destroy mine',
     `  dpuctl instance build --name mine --image ${NODE.image} --flavor ${NODE.flavor} ${network} --no-wait; sleep 1; kill -9 ${pid}`,
     `  npm run demo -- --keep${state}`,
     '  dpuctl operation list',

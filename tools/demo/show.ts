@@ -154,14 +154,14 @@ export function instanceTable(instance: Instance): readonly string[] {
     ['uuid', instance.uuid],
     ['name', instance.name],
     ['state', `${instance.state} (${instance.status})`],
-    ['flavor', `${flavor.name}: ${flavor.vcpus} CPUs, ${flavor.memory_mib} MiB`],
+    ['flavor', `${flavor.name}: ${flavor.vcpus} ${flavor.vcpus === 1 ? 'CPU' : 'CPUs'}, ${flavor.memory_mib} MiB`],
     ...interfaces.map((each) => [
       'NIC',
       `${each.mac ?? '-'}  ${each.ips.join(' ')}  bdf ${each.bdf ?? each.bdf_state}  representor ${each.representor ?? '-'}`,
     ]),
     ...volumes.map((each) => [
       each.boot ? 'boot disk' : 'disk',
-      `${each.volume_id}  ${each.size_bytes === null ? '' : `${each.size_bytes / 1024 ** 3} GiB`}  bdf ${each.bdf ?? each.bdf_state}`,
+      `${each.volume_id}  ${each.size_bytes === null ? '' : `${each.size_bytes / 1024 ** 2} MiB`}  bdf ${each.bdf ?? each.bdf_state}`,
     ]),
   ]);
 }

@@ -33,8 +33,13 @@ const FORMAT = 1;
 const cellDatabase = (name: string): string => `{scheme}://{username}:{password}@{hostname}:{port}/${name}?{query}`;
 const cellTransport = '{scheme}://{username}:{password}@{hostname}:{port}/{path}';
 
-/** Starts MariaDB on the tables of the eight databases, from the cache where it has them. Answers whether it had. */
-export async function startDatabases(layout: StackLayout, programs: Programs, cache: string): Promise<boolean> {
+/** Starts MariaDB on the tables of the eight databases, from the cache where it has them. Answers whether it had; says before it makes them. */
+export async function startDatabases(
+  layout: StackLayout,
+  programs: Programs,
+  cache: string,
+  say: (line: string) => void,
+): Promise<boolean> {
   const data = join(layout.dir, 'mysql');
   const kept = join(cache, `mysql-${await tablesKey()}`);
   const fresh = !existsSync(join(data, 'mysql'));
@@ -44,6 +49,7 @@ export async function startDatabases(layout: StackLayout, programs: Programs, ca
   await startServer(layout, programs);
   if (fresh) await sql(layout, accountSql(layout));
   if (!existsSync(join(data, 'migrated'))) {
+    say('tables: being made, which takes minutes and is done once');
     await migrate(layout);
     await programs.stop('mariadb', 60_000);
     await writeFile(join(data, 'migrated'), '');

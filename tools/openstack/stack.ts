@@ -73,7 +73,7 @@ export async function stackUp({ dir, ceph = false, cache, say = () => {} }: UpOp
   await mkdir(layout.sockets, { recursive: true, mode: 0o700 });
   writeConfigFiles(layout, await plannedTransportUrl(layout));
   const start = (name: StackService): void => void programs.start(serviceSpec(layout, name));
-  const databases = startDatabases(layout, programs, cache).then(async (cached) => {
+  const databases = startDatabases(layout, programs, cache, say).then(async (cached) => {
     say(cached ? 'tables: from the cache' : 'tables: made, or there already');
     start('keystone');
     await timed('administrator', ensureAdministrator(layout));
