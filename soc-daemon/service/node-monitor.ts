@@ -172,7 +172,12 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
     };
   }
 
-  const status = (): NodeStatus => ({ ...content(), generation, reported_at: timestamp(clock) });
+  const told = (seen: ReturnType<typeof content>): NodeStatus => ({
+    ...seen,
+    generation,
+    reported_at: timestamp(clock),
+  });
+  const status = (): NodeStatus => told(content());
 
   async function ask<Answer>(
     id: NotReadyId,
@@ -204,14 +209,15 @@ export function createNodeMonitor(parts: NodeMonitorParts): NodeMonitor {
 
   function tell(): void {
     gathering = undefined;
-    const now = JSON.stringify(content());
+    const seen = content();
+    const now = JSON.stringify(seen);
     if (now === published) return;
     published = now;
     generation += 1;
     store
       .setSetting('node.generation', String(generation))
       .catch((error) => parts.log.error('storing the node generation failed', { error }));
-    parts.onChange(status());
+    parts.onChange(told(seen));
   }
 
   return {

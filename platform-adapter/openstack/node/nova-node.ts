@@ -174,8 +174,10 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
   const refresh = (): void => periodic?.hurry('resources');
   let last = readiness();
   const unsubscribe = parts.service.subscribe((event) => {
-    if (event.type !== 'node' || readiness() === last) return;
-    last = readiness();
+    if (event.type !== 'node') return;
+    const now = readiness();
+    if (now === last) return;
+    last = now;
     refresh();
   });
 
