@@ -1,0 +1,177 @@
+/** Servers that move between nodes: resized, migrated cold, confirmed and taken back, also between a machine of its own and a VM. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { NAMES } from '../../tools/openstack/bootstrap.ts';
+import { type Node, startNode, untilNodesUp } from '../../tools/openstack/node.ts';
+import { until } from '../support/wait.ts';
+import { type Cloud, openCloud } from './support/cloud.ts';
+import { expectNothingLeft } from './support/leaks.ts';
+import { NODES, nodeOptions, PEER } from './support/nodes.ts';
+import { type Server, type Servers, serversOf } from './support/servers.ts';
+
+/** Where servers go. */
+const other = 'vm-2';
+const here = NODES.vm.hostname;
+const metal = NODES.bm.hostname;
+
+describe.skipIf(PEER !== 'ours')('a server that moves', () => {
+  let cloud: Cloud;
+  let servers: Servers;
+  let node: Node;
+  const flavors = new Map<string, string>();
+
+  beforeAll(async () => {
+    const opened = await openCloud();
+    node = await startNode(nodeOptions(opened.stack, { hostname: other, type: 'VM' }));
+    await untilNodesUp(opened.stack, [other]);
+    // what is left on the other node is looked for, too
+    const nodes: Record<string, Node> = { ...opened.nodes, [other]: node };
+    cloud = { ...opened, nodes };
+    servers = serversOf(cloud);
+    const answer = await cloud.admin.call<{ flavors: readonly { id: string; name: string }[] }>(
+      'compute',
+      'GET',
+      '/flavors',
+    );
+    for (const { id, name } of answer.flavors) flavors.set(name, id);
+  });
+  afterEach(async () => {
+    await servers.removeAll();
+    await expectNothingLeft(cloud);
+  });
+  afterAll(async () => {
+    await node.end();
+    const { services } = await cloud.admin.call<{ services: readonly { id: string; host: string }[] }>(
+      'compute',
+      'GET',
+      '/os-services?binary=nova-compute',
+    );
+    const gone = services.find(({ host }) => host === other);
+    if (gone !== undefined) await cloud.admin.call('compute', 'DELETE', `/os-services/${gone.id}`);
+  });
+
+  async function active(): Promise<string> {
+    const id = await servers.create('vm');
+    await servers.until(id, 'ACTIVE');
+    return id;
+  }
+
+  const hostOf = (server: Server): string | null => server['OS-EXT-SRV-ATTR:host'];
+  const migrate = (id: string, host: string) => servers.act(id, { migrate: { host } });
+  const resize = (id: string, flavor: string) => servers.act(id, { resize: { flavorRef: flavors.get(flavor) } });
+  const confirm = (id: string) => servers.act(id, { confirmResize: null });
+  const revert = (id: string) => servers.act(id, { revertResize: null });
+
+  /** Its port is bound and up there, and its disk is attached there and nowhere else. */
+  async function expectAt(id: string, host: string): Promise<void> {
+    const server = await servers.show(id);
+    expect(hostOf(server)).toBe(host);
+    expect(server.addresses).toMatchObject({ private: [{ version: 4 }] });
+    await until('the port is up', async () => (await servers.ports(id))[0]?.status === 'ACTIVE');
+    expect(await servers.ports(id)).toMatchObject([{ 'binding:host_id': host, 'binding:vif_type': 'ovs' }]);
+    const volumes = server['os-extended-volumes:volumes_attached'];
+    expect(volumes).toHaveLength(1);
+    const { volume } = await cloud.admin.call<{
+      volume: { status: string; attachments: readonly { host_name: string }[] };
+    }>('volumev3', 'GET', `/volumes/${volumes[0]?.id}`);
+    expect(volume).toMatchObject({ status: 'in-use', attachments: [{ host_name: host }] });
+  }
+
+  /** Its migrations, newest first. */
+  async function migrations(id: string): Promise<readonly string[]> {
+    const path = `/os-migrations?instance_uuid=${id}`;
+    const { migrations: all } = await cloud.admin.call<{
+      migrations: readonly { status: string; source_compute: string; dest_compute: string | null }[];
+    }>('compute', 'GET', path);
+    return all.map(({ status, source_compute: from, dest_compute: to }) => `${status} ${from} ${to}`);
+  }
+
+  async function holds(id: string): Promise<number> {
+    const { allocations } = await cloud.admin.call<{ allocations: object }>('placement', 'GET', `/allocations/${id}`);
+    return Object.keys(allocations).length;
+  }
+
+  it('is migrated to another node, confirmed, and migrated back and taken back', async () => {
+    const id = await active();
+    await migrate(id, other);
+    expect((await servers.until(id, 'VERIFY_RESIZE'))['OS-EXT-STS:vm_state']).toBe('resized');
+    await expectAt(id, other);
+    await confirm(id);
+    await servers.until(id, 'ACTIVE');
+    await until('it is confirmed', async () => (await migrations(id))[0] === `confirmed ${here} ${other}`);
+    await migrate(id, here);
+    await servers.until(id, 'VERIFY_RESIZE');
+    await expectAt(id, here);
+    await revert(id);
+    await servers.until(id, 'ACTIVE');
+    await expectAt(id, other);
+    expect((await migrations(id))[0]).toBe(`reverted ${other} ${here}`);
+    expect(await holds(id)).toBe(1);
+    const events = (await servers.actions(id)).flatMap(({ events: each }) => each.map(({ result }) => result));
+    expect(new Set(events)).toEqual(new Set(['Success']));
+  });
+
+  it('is off after it where it was off before', async () => {
+    const id = await active();
+    await servers.act(id, { 'os-stop': null });
+    await servers.until(id, 'SHUTOFF');
+    await migrate(id, other);
+    expect(await servers.until(id, 'VERIFY_RESIZE')).toMatchObject({ 'OS-EXT-STS:power_state': 4 });
+    await confirm(id);
+    expect(hostOf(await servers.until(id, 'SHUTOFF'))).toBe(other);
+  });
+
+  it('becomes a machine of its own, and a VM again', async () => {
+    const id = await active();
+    await resize(id, NAMES.flavors.metal);
+    await servers.until(id, 'VERIFY_RESIZE');
+    await expectAt(id, metal);
+    await revert(id);
+    await servers.until(id, 'ACTIVE');
+    await expectAt(id, here);
+    await resize(id, NAMES.flavors.metal);
+    await servers.until(id, 'VERIFY_RESIZE');
+    await confirm(id);
+    await servers.until(id, 'ACTIVE');
+    await resize(id, NAMES.flavors.small);
+    const vm = hostOf(await servers.until(id, 'VERIFY_RESIZE'));
+    expect([here, other]).toContain(vm);
+    await confirm(id);
+    await servers.until(id, 'ACTIVE');
+    await expectAt(id, vm ?? '');
+  });
+
+  it('is deleted in between', async () => {
+    const id = await active();
+    await migrate(id, other);
+    await servers.until(id, 'VERIFY_RESIZE');
+    await servers.remove(id);
+    await servers.untilGone(id);
+  });
+
+  it('arrives when a daemon is killed on its way, and comes back so', async () => {
+    const id = await active();
+    const atTask = (task: string): Promise<true> =>
+      until(task, async () => (await servers.show(id))['OS-EXT-STS:task_state'] === task, 60_000);
+    await migrate(id, other);
+    await atTask('resize_migrating');
+    await cloud.node('vm').kill();
+    await cloud.node('vm').start();
+    await servers.until(id, 'VERIFY_RESIZE');
+    await expectAt(id, other);
+    await revert(id);
+    await atTask('resize_reverting');
+    await node.kill();
+    await node.start();
+    await servers.until(id, 'ACTIVE');
+    await expectAt(id, here);
+  });
+
+  it('is not moved while it runs: it stays as it is', async () => {
+    const id = await active();
+    await servers.act(id, { 'os-migrateLive': { host: null, block_migration: 'auto' } });
+    await until('nova has given up', async () => (await migrations(id))[0]?.startsWith('error') === true);
+    await servers.until(id, 'ACTIVE');
+    await expectAt(id, here);
+    expect(await holds(id)).toBe(1);
+  });
+});
