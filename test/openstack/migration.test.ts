@@ -13,7 +13,10 @@ const other = 'vm-2';
 const here = NODES.vm.hostname;
 const metal = NODES.bm.hostname;
 
-describe.skipIf(PEER !== 'ours')('a server that moves', () => {
+/** A server's life here is several moves, and each takes as long as a build and a delete. */
+const movesMs = 360_000;
+
+describe.skipIf(PEER !== 'ours')('a server that moves', { timeout: movesMs }, () => {
   let cloud: Cloud;
   let servers: Servers;
   let node: Node;
