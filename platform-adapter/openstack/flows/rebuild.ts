@@ -2,6 +2,7 @@ import { DpuError } from '../../../core/errors.ts';
 import type { Json } from '../../../core/units.ts';
 import { retryOnGenerationConflict } from '../rest/rest-errors.ts';
 import { listBlockDevices, saveBlockDevice } from '../wire/block-devices.ts';
+import { saveInstance } from '../wire/instances.ts';
 import { readMigration, saveMigration } from '../wire/migrations.ts';
 import { novaError } from '../wire/nova-errors.ts';
 import { flagArgument, readServer, textArgument } from './arguments.ts';
@@ -42,6 +43,8 @@ function reimageStage(flow: Flow): Stage {
       await cinder.reimageVolume(root.volume_id, { imageId: image, reimageReserved: true }, options(flow, signal));
       await cinder.waitForVolume(root.volume_id, ['reserved', 'available'], { signal, timeoutMs: reimageMs });
       await saveBlockDevice(conductor, root.id, { image_id: image });
+      // nova-api takes a server whose disk is a volume for one that was booted from it, and leaves the image as it was
+      if (sentInstance(flow).image_ref) await saveInstance(conductor, flow.instance, { image_ref: image });
       return undefined;
     },
   };

@@ -131,16 +131,19 @@ describe('rebuild_instance', () => {
   it('destroys, fills the disk anew, and builds with the same ports and volumes', async () => {
     const one = await built();
     const [volume, ports] = [volumeOf(one), [...one.cloud.ports.keys()]];
+    asks(one, { image_ref: 'image-1' });
     await rebuild(one);
     expect(methods(one)).toEqual(['destroy_instance', 'build_and_run_instance']);
     expect(states(one)).toEqual([
       [undefined, 'rebuilding'],
       [undefined, 'rebuild_block_device_mapping'],
+      [undefined, undefined], // its image
       [undefined, 'rebuild_spawning'],
       ['active', null],
     ]);
     expect(one.cloud.volumes.get(volume)?.imageMetadata).toEqual({ image_id: 'image-2' });
     expect(one.nova.devices.get(1)).toMatchObject({ volume_id: volume, image_id: 'image-2' });
+    expect(one.nova.instance.image_ref).toBe('image-2');
     expect([volumeOf(one), [...one.cloud.ports.keys()]]).toEqual([volume, ports]);
     expect(attachmentsOf(one)).toMatchObject([{ status: 'attached' }]);
   });
