@@ -48,7 +48,8 @@ export interface NovaNode {
   stop(): Promise<void>;
 }
 
-const firstReportMs = 5_000;
+/** nova's own waits 5 s, and is not up as long. */
+const firstReportMs = 0;
 const firstRetryMs = 1_000;
 const mostRetryMs = 60_000;
 const consoleIntervalMs = 300_000;
