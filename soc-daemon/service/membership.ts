@@ -85,7 +85,7 @@ export function createMembership({ store, monitor, adapters, clock, log, drainMs
       const instances = store.liveInstances();
       if (instances.length > 0 && !force) {
         const details = { instances: instances.map(({ id }) => id) };
-        throw new DpuError('bad_state', 'there are instances: destroy them, or leave them as they are with force', {
+        throw new DpuError('bad_state', 'there are instances: destroy them, or leave them as they are with `force` (dpuctl: --force)', {
           details,
         });
       }
