@@ -85,9 +85,13 @@ export function createMembership({ store, monitor, adapters, clock, log, drainMs
       const instances = store.liveInstances();
       if (instances.length > 0 && !force) {
         const details = { instances: instances.map(({ id }) => id) };
-        throw new DpuError('bad_state', 'there are instances: destroy them, or leave them as they are with `force` (dpuctl: --force)', {
-          details,
-        });
+        throw new DpuError(
+          'bad_state',
+          'there are instances: destroy them, or leave them as they are with `force` (dpuctl: --force)',
+          {
+            details,
+          },
+        );
       }
       if (left() === null) await store.setSetting(key, JSON.stringify({ since: timestamp(clock), reason }));
       tell();

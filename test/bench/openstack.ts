@@ -9,7 +9,14 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stackDown, stackUp } from '../../tools/openstack/stack.ts';
 import { ROOT } from '../architecture/project-files.ts';
-import { buildRounds, type Competitor, competitors, measureIdle, measureStarts, type Start } from './openstack-parts.ts';
+import {
+  buildRounds,
+  type Competitor,
+  competitors,
+  measureIdle,
+  measureStarts,
+  type Start,
+} from './openstack-parts.ts';
 import type { Memory } from './procfs.ts';
 import { mib, quantile, type Row, spread, tableOf } from './report.ts';
 import { makeScene } from './scene.ts';

@@ -41,7 +41,7 @@ export const COMMAND_TABLE: readonly CommandRule[] = [
   { words: ['npm', 'test'], how: 'CI runs it; the paths must exist', check: checkTestArguments },
   { words: ['npx', 'virtual-dpu'], how: "virtual-dpu's own parser", check: checkVirtualDpu },
   { words: ['npm', 'run'], how: 'the script and its flags must exist; CI runs the demo', check: checkScript },
-  { words: ['openstack'], how: "stock client; the suites on OpenStack ask the same of the API", check: nothing },
+  { words: ['openstack'], how: 'stock client; the suites on OpenStack ask the same of the API', check: nothing },
   { words: ['.ci/run'], how: 'CI is this file', check: checkOwnFile('.ci/run') },
   { words: ['curl'], how: 'the route table must have the path', check: checkCurl },
   { words: ['node_modules/.bin/node'], how: 'as node', check: checkNodeFile },
