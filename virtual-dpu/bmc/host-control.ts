@@ -46,6 +46,8 @@ export function openHost(path: string, store: StateStore, powerChanged: (power: 
   let booted: NodeJS.Timeout | undefined;
   /** A graceful restart waits for the guest to switch itself off. */
   let restarting = false;
+  /** Whether the machine's processors run, by its own events. */
+  let running = false;
 
   /** One at a time: an order begun by one protocol ends before the other's. */
   function alone<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -57,14 +59,20 @@ export function openHost(path: string, store: StateStore, powerChanged: (power: 
   const machine: Machine = openMachine(path, {
     up: () =>
       void look()
-        .then(() => alone(prepareBoot))
+        .then(() => {
+          running = known === 'On';
+          return alone(prepareBoot);
+        })
         .catch(() => {}),
     event(event) {
       if (event.event === 'SHUTDOWN' && restarting) {
         restarting = false;
         alone(turnOn).catch(() => {});
       }
-      if (event.event === 'RESET') applyBios();
+      // switching off resets the machine too, and its word of that may come late: what is set while it is off waits for its start
+      if (event.event === 'STOP' || event.event === 'SHUTDOWN') running = false;
+      if (event.event === 'RESUME') running = true;
+      if (running && (event.event === 'RESUME' || event.event === 'RESET')) applyBios();
       if (event.event === 'RESET' || event.event === 'RESUME') bootBegins();
       if (POWER_EVENTS.includes(event.event)) void look();
     },
