@@ -58,6 +58,18 @@ function kills(rehearsal: Rehearsal, from: number): CrashCase[] {
   return points.slice(from).map((point) => ({ rehearsal, point }));
 }
 
+/** Steps in which nothing can fail: the store alone, and the BIOS settings that the simulated host does not have. */
+const asksNobody = new Set([
+  'host:bios-check',
+  'host:bios-restore',
+  'instance:forget',
+  'instance:renew',
+  'secrets:erase',
+]);
+
+/** Steps of a build that leave nothing to take back. */
+const withoutUndo = new Set(['host:bios-check', 'host:boot-device', 'host:off', 'instance:record']);
+
 for (const scenario of scenarios) {
   const others = scenario.instead !== undefined;
   it(`${scenario.name}: killed around every write and every effect`, { timeout: hour }, async () => {
@@ -75,8 +87,7 @@ for (const scenario of scenarios) {
       const cases: CrashCase[] = [];
       for (const step of steps) {
         const rehearsal = await bench.rehearse(scenario, [step]);
-        // these ask nobody, so nothing in them can fail
-        if (['instance:forget', 'instance:renew', 'secrets:erase'].includes(step)) continue;
+        if (asksNobody.has(step)) continue;
         const failed = rehearsal.moments.findIndex((label) => label.includes(`${step} doing failed`));
         expect(failed, step).toBeGreaterThan(0);
         cases.push({ rehearsal, point: 0 }, ...kills(rehearsal, failed));
@@ -91,7 +102,7 @@ it('build: every undo that fails is stuck, and goes on when an operator retries'
   const cases: CrashCase[] = [];
   for (const scenario of build) {
     const { steps } = await bench.rehearse(scenario);
-    const back = steps.filter((step) => !['host:off', 'host:boot-device', 'instance:record'].includes(step));
+    const back = steps.filter((step) => !withoutUndo.has(step));
     for (const step of back) {
       const rehearsal = await bench.rehearse(scenario, ['host:on', `undo:${step}`]);
       expect(rehearsal.outcome, step).toBe('stuck');
