@@ -9,7 +9,7 @@ import { type Port, type Servers, serversOf } from './support/servers.ts';
 import { CHECKED_BYTES, type Volumes, volumesOf } from './support/volumes.ts';
 
 const GIB = 2 ** 30;
-const names: readonly NodeName[] = ['vm'];
+const names: readonly NodeName[] = ['bm', 'vm'];
 
 describe.skipIf(PEER !== 'ours').each(names)('the devices of a server on the node %s', (name) => {
   const { hostname } = NODES[name];
@@ -35,8 +35,8 @@ describe.skipIf(PEER !== 'ours').each(names)('the devices of a server on the nod
     await expectNothingLeft(cloud);
   });
 
-  async function active(more: Readonly<Record<string, unknown>> = {}): Promise<string> {
-    const id = await servers.create(name, more);
+  async function active(more: Readonly<Record<string, unknown>> = {}, on: NodeName = name): Promise<string> {
+    const id = await servers.create(on, more);
     await servers.until(id, 'ACTIVE');
     return id;
   }
@@ -274,7 +274,7 @@ describe.skipIf(PEER !== 'ours').each(names)('the devices of a server on the nod
     await expectNothingLeft(cloud, [port.id]);
   });
 
-  it.runIf(name === 'vm')('are snapshots in its image, of which another server boots', async () => {
+  it('are snapshots in its image, of which a server of the other kind boots', async () => {
     const id = await active({ networks: 'none' });
     const root = (await volumes.ofServer(id))[0]?.volumeId ?? '';
     await volumes.write(root, 4096, Buffer.from('what the guest wrote'));
@@ -289,7 +289,7 @@ describe.skipIf(PEER !== 'ours').each(names)('the devices of a server on the nod
       (await cloud.admin.call<{ snapshot: { status: string } }>('volumev3', 'GET', `/snapshots/${snapshot}`)).snapshot
         .status;
     await expect.poll(look).toBe('available');
-    const copy = await active({ networks: 'none', imageRef: image });
+    const copy = await active({ networks: 'none', imageRef: image }, name === 'bm' ? 'vm' : 'bm');
     const [attached, ...others] = await volumes.ofServer(copy);
     expect(others).toEqual([]);
     const copied = attached?.volumeId ?? '';
