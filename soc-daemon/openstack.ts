@@ -120,6 +120,7 @@ function settingsOf(root: OpenstackRoot, openstack: OpenStackConfig): OpenstackS
       traits: [...defaultNodeSettings.traits, ...openstack.traits],
       reportIntervalMs: openstack.report_interval_s * 1000,
       resourcesIntervalMs: openstack.resource_interval_s * 1000,
+      resizeConfirmWindowSec: openstack.resize_confirm_window_s,
     },
     flows: {
       host,

@@ -61,5 +61,10 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
         await own('power_sync', { instance: record.uuid, state });
       }
     },
+    async confirmMoves(migrations) {
+      for (const { id, instance_uuid: instance } of migrations) {
+        if (instance !== null && !flows.busy(instance)) await own('confirm_window', { instance, migration: id });
+      }
+    },
   };
 }

@@ -191,6 +191,10 @@ export interface SocDaemonConfig {
        */
       resource_interval_s?: number;
       /**
+       * A resize or cold migration to this host that is finished for so long is confirmed without its user, in seconds; nova's `resize_confirm_window`. 0: never.
+       */
+      resize_confirm_window_s?: number;
+      /**
        * How long Neutron has to say that a port is plugged before the host goes on, in seconds. 0: it is not waited for.
        */
       vif_plugging_timeout_s?: number;

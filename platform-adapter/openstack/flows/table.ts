@@ -1,5 +1,6 @@
 import { adminPassword } from './admin-password.ts';
 import { build } from './build.ts';
+import { confirmWindow } from './confirm-window.ts';
 import { evacuated } from './evacuated.ts';
 import type { FlowDefinition } from './flow.ts';
 import { interfaceFlows } from './interfaces.ts';
@@ -17,7 +18,7 @@ import { volumeFlows } from './volume-attach.ts';
 
 /**
  * nova's method -> its flow. What a node can do stands after what is refused and takes its place. Methods that nova does not have are our own
- * (`network_changed`, `vif_deleted`, `volume_extended`, `power_sync`, `evacuated`): they come of what the node sees and hears.
+ * (`network_changed`, `vif_deleted`, `volume_extended`, `power_sync`, `evacuated`, `confirm_window`): they come of what the node sees and hears.
  */
 export const flowTable: Readonly<Record<string, FlowDefinition>> = {
   ...refusedFlows,
@@ -34,6 +35,7 @@ export const flowTable: Readonly<Record<string, FlowDefinition>> = {
   set_admin_password: adminPassword,
   network_changed: networkChanged,
   evacuated,
+  confirm_window: confirmWindow,
   power_sync: powerSync,
 };
 
@@ -44,4 +46,5 @@ export const innerFlows: ReadonlySet<string> = new Set([
   'volume_extended',
   'power_sync',
   'evacuated',
+  'confirm_window',
 ]);

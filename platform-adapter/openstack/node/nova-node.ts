@@ -2,6 +2,7 @@ import { DpuError, hasCode } from '../../../core/errors.ts';
 import type { ComputeService } from '../../../core/ports/compute-service.ts';
 import { cleanExpiredConsoles } from '../wire/console-tokens.ts';
 import { listInstancesByHost, type NovaInstance } from '../wire/instances.ts';
+import { listUnconfirmed, type NovaMigration } from '../wire/migrations.ts';
 import { isNova } from '../wire/nova-errors.ts';
 import { syncInstances } from '../wire/scheduler.ts';
 import { type ServiceRecord, saveService } from '../wire/service-records.ts';
@@ -22,6 +23,8 @@ export interface NodeHooks {
   healInfoCache(instance: string, signal: AbortSignal): Promise<void>;
   /** Makes nova's power states what the hosts have. */
   syncPowerStates(instances: readonly NovaInstance[], signal: AbortSignal): Promise<void>;
+  /** Confirms moves to this host that nobody confirmed in time. */
+  confirmMoves(migrations: readonly NovaMigration[], signal: AbortSignal): Promise<void>;
   /** More work that is done again and again once requests are taken. */
   readonly tasks?: readonly PeriodicTask[];
 }
@@ -53,6 +56,8 @@ const firstReportMs = 0;
 const firstRetryMs = 1_000;
 const mostRetryMs = 60_000;
 const consoleIntervalMs = 300_000;
+/** How often nova looks for moves that nobody confirmed; a shorter window is looked at as often as it ends. */
+const mostConfirmIntervalMs = 60_000;
 
 /** Begins to register with the control plane, and goes on trying while it is away; then reports until it is stopped. */
 export function startNovaNode(parts: NovaNodeParts): NovaNode {
@@ -130,7 +135,23 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
         intervalMs: consoleIntervalMs,
         run: (stop) => cleanExpiredConsoles(rpc.conductor(own(stop))),
       },
+      ...confirmTasks(),
       ...(hooks.tasks ?? []),
+    ];
+  }
+
+  function confirmTasks(): readonly PeriodicTask[] {
+    const { resizeConfirmWindowSec: window } = settings;
+    if (window === 0) return [];
+    return [
+      {
+        name: 'unconfirmed',
+        intervalMs: Math.min(window * 1000, mostConfirmIntervalMs),
+        async run(stop) {
+          const conductor = rpc.conductor(ownScope(parts, stop));
+          await hooks.confirmMoves(await listUnconfirmed(conductor, window, host), stop);
+        },
+      },
     ];
   }
 

@@ -33,6 +33,8 @@ export interface NodeSettings {
   readonly schedulerSyncIntervalMs: number;
   /** nova's sync_power_state_interval. Default 600 s. */
   readonly powerSyncIntervalMs: number;
+  /** nova's resize_confirm_window, in seconds: a move that is finished that long is confirmed. 0: never. */
+  readonly resizeConfirmWindowSec: number;
 }
 
 /** nova's own defaults, and what every node of ours can do. */
@@ -56,4 +58,5 @@ export const defaultNodeSettings = {
   healIntervalMs: 60_000,
   schedulerSyncIntervalMs: 120_000,
   powerSyncIntervalMs: 600_000,
+  resizeConfirmWindowSec: 0,
 } as const satisfies Partial<NodeSettings>;

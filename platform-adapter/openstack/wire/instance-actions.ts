@@ -21,6 +21,15 @@ export async function eventFinish(conductor: Conductor, uuid: string, event: str
   });
 }
 
+/**
+ * Makes the action of this request (`confirmResize`), where nova's API did not: one that is there already is fine. The action is the context's user's.
+ */
+export async function ensureAction(conductor: Conductor, uuid: string, action: string, request: string): Promise<void> {
+  const there = await conductor.classAction('InstanceAction', 'get_by_request_id', [uuid, request]);
+  if (there === null)
+    await conductor.classAction('InstanceAction', 'action_start', [uuid, action], { want_result: false });
+}
+
 /** Writes the fault that the API shows for a server in error. Its details are the text again: nobody gets a stack of ours. */
 export async function createFault(conductor: Conductor, uuid: string, host: string, error: unknown): Promise<void> {
   const { code, message } = faultOf(error);

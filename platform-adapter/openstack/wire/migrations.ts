@@ -99,6 +99,17 @@ export async function listMigrations(conductor: Conductor, filters: JsonObject):
   return readMigrations(await conductor.classAction('MigrationList', 'get_by_filters', [filters]), 'migrations');
 }
 
+/** Migrations to a host that have been finished for so many seconds, and were neither confirmed nor taken back. */
+export async function listUnconfirmed(
+  conductor: Conductor,
+  seconds: number,
+  host: string,
+): Promise<readonly NovaMigration[]> {
+  const method = 'get_unconfirmed_by_dest_compute';
+  const answer = await conductor.classAction('MigrationList', method, [seconds, host], { use_slave: true });
+  return readMigrations(answer, 'migrations');
+}
+
 /** Migrations from or to a node that go on, or have failed and hold resources. */
 export async function listMigrationsInProgress(
   conductor: Conductor,

@@ -81,6 +81,7 @@ const zedObjects: Readonly<Record<string, string>> = {
   ImageMeta: '1.8',
   ImageMetaProps: '1.34',
   Instance: '2.7',
+  InstanceAction: '1.2',
   InstanceActionEvent: '1.4',
   InstanceDeviceMetadata: '1.0',
   InstanceExternalEvent: '1.5',

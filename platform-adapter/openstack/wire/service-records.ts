@@ -75,6 +75,22 @@ export async function getService(conductor: Conductor, host: string): Promise<Se
   return isPrimitive(answer) ? readService(answer, 'service') : undefined;
 }
 
+/** nova's service_down_time. */
+const serviceDownMs = 60_000;
+
+/**
+ * Whether a host is up as nova means it: it reported in the last minute. The minute is counted back from our own last report, since both times are of
+ * nova's clock and not of ours.
+ */
+export async function isServiceUp(conductor: Conductor, host: string, ours: string): Promise<boolean> {
+  const service = await getService(conductor, host);
+  if (service === undefined || service.forced_down) return false;
+  if (host === ours) return true;
+  const own = await getService(conductor, ours);
+  if (service.last_seen_up === null || own?.last_seen_up == null) return service.last_seen_up !== null;
+  return Date.parse(own.last_seen_up) - Date.parse(service.last_seen_up) <= serviceDownMs;
+}
+
 /** As getService, the way that nova's resource report asks. @throws `not_found` (ComputeHostNotFound). */
 export async function getComputeService(conductor: Conductor, host: string): Promise<ServiceRecord> {
   return readService(await conductor.classAction('Service', 'get_by_compute_host', [host]), 'service');

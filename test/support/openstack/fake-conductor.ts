@@ -24,6 +24,10 @@ export interface FakeConductor {
   readonly faults: JsonObject[];
   /** `start compute_stop_instance`, `finish compute_stop_instance` or `finish … : text`. */
   readonly events: string[];
+  /** Actions that were made here, and not by nova's API. */
+  readonly actions: string[];
+  /** When each host's compute service was last seen; absent: just now. */
+  readonly seen: Map<string, string>;
   /** What each Instance.save set. */
   readonly saves: JsonObject[];
   readonly casts: SentCast[];
@@ -64,6 +68,8 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
     networkInfo: '[]',
     faults: [],
     events: [],
+    actions: [],
+    seen: new Map(),
     saves: [],
     casts: [],
     onCall: () => {},
@@ -163,6 +169,16 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
       }
       case 'Migration.get_by_id':
         return primitive('Migration', fake.migrations.get(Number(args[0])) ?? fail('MigrationNotFound'));
+      case 'InstanceAction.get_by_request_id':
+        return fake.actions.length > 0 ? primitive('InstanceAction', { action: fake.actions[0] ?? null }) : null;
+      case 'InstanceAction.action_start':
+        fake.actions.push(String(args[1]));
+        return null;
+      case 'Service.get_by_host_and_binary': {
+        const [host = ''] = args as readonly string[];
+        const last_seen_up = fake.seen.get(host) ?? '2026-01-01T00:10:00Z';
+        return primitive('Service', { id: 1, host, last_seen_up });
+      }
       case 'VirtualInterface.get_by_uuid': {
         const found = fake.virtualInterfaces.get(String(args[0]));
         return found ? primitive('VirtualInterface', found) : null;

@@ -54,6 +54,8 @@ export interface TwoHosts {
   /** As nova's API and conductor ask for it; ends when all hosts are idle, and what was cast between them is done. */
   resize(more?: JsonObject): Promise<void>;
   confirm(): Promise<void>;
+  /** The destination finds that nobody has confirmed the move in time. */
+  unconfirmed(): Promise<void>;
   revert(): Promise<void>;
   /** Casts to a host of any method, about the server as it now is. */
   cast(host: Host, method: string, args?: JsonObject, uniqueId?: string): Promise<void>;
@@ -337,6 +339,12 @@ export function createTwoHosts(options: TwoHostsOptions = {}): TwoHosts {
       request = newRequest();
       mark('confirming');
       await deliver(source, { topic: 'compute', method: 'confirm_resize', args: asked() });
+      await idle();
+    },
+    async unconfirmed() {
+      request = newRequest();
+      const args = { instance: server, migration: migration.id };
+      await deliver(dest, { topic: 'compute', method: 'confirm_window', args });
       await idle();
     },
     async revert() {
