@@ -21,14 +21,22 @@ export interface Migration {
   readonly sql: string;
 }
 
+/** When a commit is on the disk. */
+export type Durability = 'full' | 'flushed' | 'off';
+
+const synchronous = { full: 'FULL', flushed: 'NORMAL', off: 'OFF' } as const satisfies Record<Durability, string>;
+
 /** What a database is and how it is kept. */
 export interface DatabaseOptions {
   readonly file: string;
   /** Tells our database from any other (`PRAGMA application_id`). */
   readonly applicationId: number;
   readonly migrations: readonly Migration[];
-  /** `full`: a commit is on the disk when it returns. `off`: for simulations, survives a killed process only. */
-  readonly durability: 'full' | 'off';
+  /**
+   * `full`: a commit is on the disk when it returns. `flushed`: when `openWalFlusher` has flushed it (`group-commit.ts`). `off`: for
+   * simulations, survives a killed process only.
+   */
+  readonly durability: Durability;
   /** For each `user_version` (the first is 1's) a query that finds rows that cannot be read: any means damage. */
   readonly unsound?: readonly string[];
 }
@@ -170,7 +178,7 @@ export function openWriter(options: DatabaseOptions): Database.Database {
     // The mark goes into the main file before there is a WAL, so that the file alone tells whose it is.
     if (db.pragma('application_id', { simple: true }) === 0) db.pragma(`application_id = ${applicationId}`);
     db.pragma('journal_mode = WAL');
-    db.pragma(`synchronous = ${durability === 'full' ? 'FULL' : 'OFF'}`);
+    db.pragma(`synchronous = ${synchronous[durability]}`);
     db.pragma('foreign_keys = ON');
     db.pragma('secure_delete = ON');
     db.pragma('temp_store = MEMORY');

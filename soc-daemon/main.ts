@@ -174,7 +174,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     key,
     clock,
     random,
-    mode: 'worker',
+    mode: 'flushed',
     onFailure: fatal,
     hooks: timeCommits(metrics, clock),
   });

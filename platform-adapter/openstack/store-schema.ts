@@ -1,4 +1,4 @@
-import type { DatabaseOptions } from '../../kit/sqlite.ts';
+import type { DatabaseOptions, Durability } from '../../kit/sqlite.ts';
 
 /** `DPUO`, the mark in the file's header. */
 const applicationId = 0x4450554f;
@@ -47,6 +47,6 @@ const initial = {
 } as const;
 
 /** The adapter's own database: the journal of flows. */
-export function flowDatabase(file: string, durability: 'full' | 'off'): DatabaseOptions {
+export function flowDatabase(file: string, durability: Durability): DatabaseOptions {
   return { file, applicationId, migrations: [initial], durability };
 }

@@ -9,6 +9,7 @@ import {
 import type { StepPhase } from '../../core/operation/plan.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { asId, type InstanceId, type Json, type JsonObject, type OperationId } from '../../core/units.ts';
+import { createGroupCommit, openWalFlusher } from '../../kit/group-commit.ts';
 import { createSealer, type Sealer } from '../../kit/seal.ts';
 import { checkDatabase, openWriter, type Sql, sqliteCode, statementCache } from '../../kit/sqlite.ts';
 import { flowDatabase } from './store-schema.ts';
@@ -103,7 +104,8 @@ interface StepRow {
 
 /** Opens the journal of flows. @throws DpuError as openWriter and checkDatabase. */
 export function openFlowStore(options: FlowStoreOptions): FlowStore {
-  const database = flowDatabase(options.file, options.durability ?? 'full');
+  const durability = options.durability ?? 'full';
+  const database = flowDatabase(options.file, durability === 'full' ? 'flushed' : durability);
   checkDatabase(database);
   const db = openWriter(database);
   const sql = statementCache(db);
@@ -116,33 +118,39 @@ export function openFlowStore(options: FlowStoreOptions): FlowStore {
     resolve(): void;
     reject(error: unknown): void;
   }
+  const flusher = durability === 'full' ? openWalFlusher(options.file) : null;
   let pending: Work[] = [];
   let closed = false;
 
-  /** Commits all that came in until now as one transaction; a failure is everybody's, since nothing may go on after it. */
+  /** All of a group is one transaction; a failure is everybody's, since nothing may go on after it. */
+  const commits = createGroupCommit<Work, void>({
+    run(group) {
+      try {
+        sql('BEGIN IMMEDIATE').run();
+        for (const work of group) work.run();
+        sql('COMMIT').run();
+      } catch (error) {
+        if (db.inTransaction) db.exec('ROLLBACK');
+        throw error;
+      }
+    },
+    flush: flusher && (() => flusher.flush()),
+    done(_, group) {
+      for (const work of group) {
+        options.onCommit?.(work.entries);
+        work.resolve();
+      }
+    },
+    failed(error, group) {
+      const failure = failureOf(error, options.file);
+      for (const work of group) work.reject(failure);
+    },
+  });
+
   function flush(): void {
     const group = pending;
     pending = [];
-    if (group.length === 0) return;
-    try {
-      sql('BEGIN IMMEDIATE').run();
-      for (const work of group) work.run();
-      sql('COMMIT').run();
-    } catch (error) {
-      if (db.inTransaction) db.exec('ROLLBACK');
-      const failure =
-        error instanceof DpuError
-          ? error
-          : new DpuError('internal', `writing ${options.file} failed (${sqliteCode(error) ?? 'unknown'})`, {
-              cause: error,
-            });
-      for (const work of group) work.reject(failure);
-      return;
-    }
-    for (const work of group) {
-      options.onCommit?.(work.entries);
-      work.resolve();
-    }
+    if (group.length > 0) commits.add(group);
   }
 
   function commit<Answer>(run: () => Answer, entries: readonly JournalEntry[] = []): Promise<Answer> {
@@ -218,9 +226,16 @@ export function openFlowStore(options: FlowStoreOptions): FlowStore {
       if (closed) return;
       closed = true;
       flush();
+      await commits.idle();
+      flusher?.close();
       db.close();
     },
   };
+}
+
+function failureOf(error: unknown, file: string): DpuError {
+  if (error instanceof DpuError) return error;
+  return new DpuError('internal', `writing ${file} failed (${sqliteCode(error) ?? 'unknown'})`, { cause: error });
 }
 
 function seal(sealer: Sealer, flow: string, what: string, value: Json): Uint8Array {

@@ -1,4 +1,4 @@
-import type { DatabaseOptions } from '../../kit/sqlite.ts';
+import type { DatabaseOptions, Durability } from '../../kit/sqlite.ts';
 import { initial } from './migrations/0001-initial.ts';
 import { qos } from './migrations/0002-qos.ts';
 import { rescued } from './migrations/0003-rescued.ts';
@@ -22,6 +22,6 @@ const unsoundWithGuest = `${unsoundWithQos} UNION ALL SELECT 1 FROM instances WH
 const unsound = [unsoundAtFirst, unsoundWithQos, unsoundWithQos, unsoundWithGuest];
 
 /** What the store's database is. */
-export function storeDatabase(file: string, durability: 'full' | 'off'): DatabaseOptions {
+export function storeDatabase(file: string, durability: Durability): DatabaseOptions {
   return { file, applicationId, migrations: [initial, qos, rescued, guest], durability, unsound };
 }

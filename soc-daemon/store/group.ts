@@ -1,16 +1,16 @@
 import type Database from 'better-sqlite3';
 import { DpuError } from '../../core/errors.ts';
 import type { InstanceId, OperationId } from '../../core/units.ts';
-import { openWriter, sqliteCode, statementCache } from '../../kit/sqlite.ts';
+import { type Durability, openWriter, sqliteCode, statementCache } from '../../kit/sqlite.ts';
 import { applyCommand } from './apply.ts';
 import type { Batch, BatchResult, ErrorData, GroupResult, Touched } from './commands.ts';
 import { storeDatabase } from './database.ts';
 import { createOutbox } from './outbox.ts';
 
-/** How the writer's connection is opened. Data only: it goes to the writer's thread. */
+/** How the writer's connection is opened. */
 export interface WriterOptions {
   readonly file: string;
-  readonly durability: 'full' | 'off';
+  readonly durability: Durability;
   /** Casts that the outbox holds before superseded ones are dropped. */
   readonly outboxCap: number;
   /** Pages that the file may grow to; 0: no limit. */

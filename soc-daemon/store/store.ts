@@ -5,15 +5,15 @@ import type { CommitNotice, NodeStore } from '../../core/ports/node-store.ts';
 import type { Random } from '../../core/ports/random.ts';
 import { systemRandom } from '../../kit/random.ts';
 import { createSealer } from '../../kit/seal.ts';
-import { checkDatabase, openReader, statementCache } from '../../kit/sqlite.ts';
+import { checkDatabase, statementCache } from '../../kit/sqlite.ts';
 import { lockState } from '../../kit/state-lock.ts';
 import type { Batch, CommandAnswer, CommandType, GroupResult, StoreCommand } from './commands.ts';
 import { storeDatabase } from './database.ts';
-import { errorOf, openGroupWriter } from './group.ts';
+import { errorOf, openGroupWriter, type WriterOptions } from './group.ts';
 import { createReader } from './reader.ts';
 import type { Writer } from './writer.ts';
+import { createFlushedWriter } from './writer-flushed.ts';
 import { createInlineWriter } from './writer-inline.ts';
-import { startWorkerWriter } from './writer-worker.ts';
 
 /** How the store is opened. */
 export interface StoreOptions {
@@ -22,8 +22,8 @@ export interface StoreOptions {
   /** 32 bytes that secrets are sealed with (`key.ts`). */
   readonly key: Uint8Array;
   readonly clock: Clock;
-  /** `worker`: writes in a thread of their own. `inline`: in this one, for tests and simulations. */
-  readonly mode: 'worker' | 'inline';
+  /** `flushed`: the disk is waited for outside of the event loop. `inline`: in it, for tests and simulations. */
+  readonly mode: 'flushed' | 'inline';
   /** `off`: a commit survives a killed process, not a power cut. `full` unless told. */
   readonly durability?: 'full' | 'off';
   /** Chance for the MACs that are made. */
@@ -123,38 +123,31 @@ export async function openStore(options: StoreOptions): Promise<NodeStore> {
     await send(command);
   }
 
-  const opened = await openBoth().catch((error: unknown) => {
-    lock.release();
-    throw toDpuError(error, `opening the store ${file} failed`);
-  });
-  const { writer, reader, closeReader } = opened;
+  const { writer, reader } = opened();
 
-  async function openBoth(): Promise<{
-    readonly writer: Writer;
-    readonly reader: ReturnType<typeof createReader>;
-    readonly closeReader: () => void;
-  }> {
+  function opened(): ReturnType<typeof openBoth> {
+    try {
+      return openBoth();
+    } catch (error) {
+      lock.release();
+      throw toDpuError(error, `opening the store ${file} failed`);
+    }
+  }
+
+  /** One connection: what is read may be some milliseconds from the disk; nobody is told that it is there before it is. */
+  function openBoth(): { readonly writer: Writer; readonly reader: ReturnType<typeof createReader> } {
     checkDatabase(storeDatabase(file, durability));
-    const writerOptions = {
+    const writerOptions: WriterOptions = {
       file,
-      durability,
+      durability: options.mode === 'flushed' && durability === 'full' ? 'flushed' : durability,
       outboxCap: options.outboxCap ?? 10_000,
       maxPages: options.maxPages ?? 0,
     };
     const events = { onGroup, onFailure };
-    if (options.mode === 'inline') {
-      const group = openGroupWriter(writerOptions);
-      const inline = createInlineWriter(group, events);
-      return { writer: inline, reader: createReader(statementCache(group.db)), closeReader: () => {} };
-    }
-    const worker = await startWorkerWriter(writerOptions, events);
-    try {
-      const db = openReader(file);
-      return { writer: worker, reader: createReader(statementCache(db)), closeReader: () => db.close() };
-    } catch (error) {
-      await worker.close();
-      throw error;
-    }
+    const group = openGroupWriter(writerOptions);
+    const writer =
+      options.mode === 'inline' ? createInlineWriter(group, events) : createFlushedWriter(group, file, events);
+    return { writer, reader: createReader(statementCache(group.db)) };
   }
 
   async function shut(): Promise<void> {
@@ -166,7 +159,6 @@ export async function openStore(options: StoreOptions): Promise<NodeStore> {
           onIdle = resolve;
         });
       }
-      closeReader();
       await writer.close();
     } finally {
       lock.release();

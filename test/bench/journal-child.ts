@@ -1,6 +1,6 @@
 /**
  * Journals steps one after the other while a 10 ms timer is watched, and prints what it took as JSON.
- * `node journal-child.ts DIST DIRECTORY worker|inline STEPS`
+ * `node journal-child.ts DIST DIRECTORY flushed|inline STEPS`
  */
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -24,7 +24,12 @@ export interface JournalRun {
 
 const STEPS_A_PLAN = 10;
 
-async function journal(dist: string, directory: string, mode: 'worker' | 'inline', steps: number): Promise<JournalRun> {
+async function journal(
+  dist: string,
+  directory: string,
+  mode: 'flushed' | 'inline',
+  steps: number,
+): Promise<JournalRun> {
   const built = pathToFileURL(join(dist, 'soc-daemon/store/store.js')).href;
   const { openStore } = (await import(built)) as typeof import('../../soc-daemon/store/store.ts');
   const store = await openStore({ file: join(directory, 'soc-daemon.db'), key: testKey, clock: systemClock, mode });
@@ -75,7 +80,7 @@ async function journal(dist: string, directory: string, mode: 'worker' | 'inline
   };
 }
 
-const [dist = '', directory = '', mode = 'worker', steps = '100'] = process.argv.slice(2);
+const [dist = '', directory = '', mode = 'flushed', steps = '100'] = process.argv.slice(2);
 if (import.meta.main) {
-  console.log(JSON.stringify(await journal(dist, directory, mode === 'inline' ? 'inline' : 'worker', Number(steps))));
+  console.log(JSON.stringify(await journal(dist, directory, mode === 'inline' ? 'inline' : 'flushed', Number(steps))));
 }

@@ -8,7 +8,7 @@ const store = await openStore({
   file: `${directory}/store.db`,
   key: testKey,
   clock: systemClock,
-  mode: mode === 'worker' ? 'worker' : 'inline',
+  mode: mode === 'flushed' ? 'flushed' : 'inline',
   hooks: {
     afterWrite: (command) => {
       if (command.type === 'write') process.kill(process.pid, 'SIGKILL');

@@ -3,12 +3,10 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DpuError } from '../../core/errors.ts';
 import type { NodeStore } from '../../core/ports/node-store.ts';
-import { startWorkerWriter } from '../../soc-daemon/store/writer-worker.ts';
 import { buildRequest, built, instanceId, openTestStore, operationId, temporaryDirectory } from '../support/store.ts';
 
 let place: ReturnType<typeof temporaryDirectory>;
@@ -53,7 +51,7 @@ async function filled(): Promise<string> {
   return join(place.path, 'store.db');
 }
 
-describe.each(['inline', 'worker'] as const)('a process killed at work, %s', (mode) => {
+describe.each(['inline', 'flushed'] as const)('a process killed at work, %s', (mode) => {
   it('leaves what was answered, sealed, and the store goes on', async () => {
     const killed = spawn(process.execPath, [child, place.path, mode], { stdio: ['ignore', 'inherit', 'inherit'] });
     const [, signal] = await once(killed, 'exit');
@@ -78,7 +76,7 @@ describe('a store that must not be opened', () => {
     bytes.fill(0xa5, 4096 * 3, 4096 * 6);
     writeFileSync(file, bytes);
     expect(await refusal()).toMatchObject({ code: 'internal' });
-    expect(await refusal({ mode: 'worker' })).toMatchObject({ code: 'internal' });
+    expect(await refusal({ mode: 'flushed' })).toMatchObject({ code: 'internal' });
   });
 
   it('is left alone when it is cut short', async () => {
@@ -190,7 +188,7 @@ describe('the state directory', () => {
   });
 });
 
-describe.each(['inline', 'worker'] as const)('a disk that is full, %s', (mode) => {
+describe.each(['inline', 'flushed'] as const)('a disk that is full, %s', (mode) => {
   it('rejects what waits and ends the store for good', async () => {
     const failures: DpuError[] = [];
     const store: NodeStore = await openTestStore(place.path, {
@@ -216,43 +214,14 @@ describe.each(['inline', 'worker'] as const)('a disk that is full, %s', (mode) =
   });
 });
 
-describe("the writer's thread", () => {
-  it('is missed when it dies', async () => {
-    const entry = join(place.path, 'dies.mjs');
-    writeFileSync(
-      entry,
-      `import { parentPort } from 'node:worker_threads';
-       parentPort.on('message', () => process.exit(3));
-       parentPort.postMessage({ type: 'ready' });`,
-    );
-    const failure = Promise.withResolvers<DpuError>();
-    const writer = await startWorkerWriter(
-      { file: join(place.path, 'none.db'), durability: 'off', outboxCap: 1, maxPages: 0 },
-      { onGroup: () => {}, onFailure: failure.resolve },
-      pathToFileURL(entry),
-    );
-    writer.send([]);
-    expect(await failure.promise).toMatchObject({ code: 'unavailable' });
-    await writer.close();
-  });
-
-  it('says why it could not begin', async () => {
-    mkdirSync(join(place.path, 'file.db'));
-    const started = startWorkerWriter(
-      { file: join(place.path, 'file.db'), durability: 'off', outboxCap: 1, maxPages: 0 },
-      { onGroup: () => {}, onFailure: () => {} },
-    );
-    await expect(started).rejects.toMatchObject({ code: 'internal' });
-  });
-});
-
 describe('a write that is no data', () => {
-  it('ends the store instead of leaving its caller without an answer', async () => {
+  it('fails alone', async () => {
     const failures: DpuError[] = [];
-    const store = await openTestStore(place.path, { mode: 'worker', onFailure: (error) => failures.push(error) });
+    const store = await openTestStore(place.path, { mode: 'flushed', onFailure: (error) => failures.push(error) });
     const value = (() => {}) as unknown as string;
     await expect(store.setSetting('name', value)).rejects.toMatchObject({ code: 'internal' });
-    expect(failures).toHaveLength(1);
+    await store.setSetting('name', 'value');
+    expect(failures).toEqual([]);
     await store.close();
   });
 });

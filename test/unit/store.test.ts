@@ -15,7 +15,7 @@ import {
   temporaryDirectory,
 } from '../support/store.ts';
 
-describe.each(['inline', 'worker'] as const)('store, %s', (mode) => {
+describe.each(['inline', 'flushed'] as const)('store, %s', (mode) => {
   const directory = temporaryDirectory;
   let place: ReturnType<typeof directory>;
   let store: NodeStore;
