@@ -17,9 +17,10 @@ import {
   viewOf,
 } from './machines.ts';
 import type { MachineRow } from './rows.ts';
+import type { SimScreens } from './screens.ts';
 
 /** The agent on the simulated host behind its port: machines that its functions are passed through to. */
-export function simAgent(context: SimContext, call: Caller): HostAgent {
+export function simAgent(context: SimContext, call: Caller, screens: SimScreens): HostAgent {
   const { state, faults, options, clock } = context;
   /** A call about one machine; its host must be on. */
   const about = (
@@ -175,7 +176,7 @@ export function simAgent(context: SimContext, call: Caller): HostAgent {
     },
     vncAddress: async (instance, signal) => {
       await reads('vncAddress', instance, signal, () => ownMachine(context, instance));
-      throw new DpuError('unsupported', 'a simulated machine has no screen');
+      return await screens.address(instance);
     },
   };
 }

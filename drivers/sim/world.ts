@@ -19,9 +19,11 @@ import { lostKey, type SimContext, type WorldHooks } from './context.ts';
 import { createFaults, type Faults, type SimPeer } from './faults.ts';
 import { type ForeignThing, plantForeign } from './foreign.ts';
 import { createHost } from './host.ts';
+import { isOn } from './machines.ts';
 import { resolveOptions, type SimOptions, type SimTiming } from './options.ts';
 import { simBinder } from './ovs.ts';
 import { type HostRow, openState, type Violation, type WorldState } from './rows.ts';
+import { createScreens } from './screens.ts';
 import { simStorage } from './storage.ts';
 import { simVolumes } from './volumes.ts';
 import type { WorldStore } from './world-store.ts';
@@ -131,6 +133,13 @@ export function createSimWorld({ clock, random, store, options, timing, hypervis
     power: { inFlight: new Set() },
     agent: { inFlight: new Set() },
   };
+  const screens = createScreens({
+    clock,
+    shown(instance) {
+      const row = state.machines.get(instance);
+      return row !== undefined && isOn(row) ? row.name : null;
+    },
+  });
   const connect = (): SimConnection => {
     const client: SimClient = { dropped: false, inFlight: new Set() };
     const caller = (peer: SimPeer) => callerOf(context, peer, links[peer], client);
@@ -140,7 +149,7 @@ export function createSimWorld({ clock, random, store, options, timing, hypervis
       storage: simStorage(context, caller('storage')),
       volumes: simVolumes(context, caller('volume')),
       power: simPower(context, caller('power')),
-      agent: simAgent(context, caller('agent')),
+      agent: simAgent(context, caller('agent'), screens),
       bios: simBios(context, caller('power')),
       drop: () => dropClient(client),
     };
@@ -209,7 +218,10 @@ export function createSimWorld({ clock, random, store, options, timing, hypervis
       };
     },
     plantForeign: (thing) => plantForeign(state, resolved.functions, thing),
-    close: () => store.close(),
+    close() {
+      screens.close();
+      store.close();
+    },
   };
 }
 

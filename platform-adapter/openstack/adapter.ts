@@ -12,8 +12,10 @@ import type { PlatformAdapter } from '../../core/ports/platform-adapter.ts';
 import type { Random } from '../../core/ports/random.ts';
 import type { VolumeService } from '../../core/ports/volume-service.ts';
 import type { PlatformRequest } from '../../schemas/generated/rest.ts';
+import { createConsoleBackends } from './console/backends.ts';
 import { type ConsoleSettings, consoleCalls } from './console/console-calls.ts';
-import { createSerialBackends } from './console/serial-backends.ts';
+import { machineScreens } from './console/screens.ts';
+import { serialConsoles } from './console/serial-consoles.ts';
 import { createExternalEvents } from './flows/external-events.ts';
 import type { FlowParts, FlowSettings, Services } from './flows/flow.ts';
 import { createFlowService, type FlowService } from './flows/service.ts';
@@ -164,12 +166,18 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
     });
     running = flows;
     let unsubscribe = (): void => {};
+    const shown = { ...settings.consoles, clock, log };
     const serial =
-      consoles.serial && createSerialBackends({ consoles: consoles.serial, ...settings.consoles, clock, log });
+      consoles.serial && createConsoleBackends(shown, serialConsoles({ consoles: consoles.serial, clock, log }));
+    const screens = consoles.screens && {
+      vncAddress: consoles.screens.vncAddress,
+      backends: createConsoleBackends(shown, machineScreens({ screens: consoles.screens, log })),
+    };
+    const backends = [serial, screens?.backends].filter((each) => each != null);
     // a console ends with its instance
     const unfollow = service.subscribe(({ type }) => {
-      if (type !== 'instance' || serial === null) return;
-      for (const each of serial.instances()) if (!isThere(service, each)) serial.forget(each);
+      if (type !== 'instance') return;
+      for (const kind of backends) for (const each of kind.instances()) if (!isThere(service, each)) kind.forget(each);
     });
 
     async function serve(signal: AbortSignal): Promise<void> {
@@ -187,8 +195,9 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
           service,
           flows,
           events,
+          clock,
           driver: settings.flows.nodeType === 'BM' ? 'ironic' : 'libvirt',
-          consoles: consoleCalls({ nova, service, settings: settings.consoles, serial, screens: consoles.screens }),
+          consoles: consoleCalls({ nova, service, settings: settings.consoles, serial, screens }),
           setHostEnabled: (enabled, stop) =>
             node === undefined ? Promise.resolve('disabled') : node.setHostEnabled(enabled, stop),
         }),
@@ -207,7 +216,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
           placement,
           service,
           settings: settings.node,
-          hooks: createNodeHooks({ service, flows, serve, clock, random, log }),
+          hooks: createNodeHooks({ nova, host, service, flows, serve, clock, random, log }),
           clock,
           random,
           log,
@@ -219,7 +228,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
         await Promise.all([server?.stop({ drainMs }), flows.stop(drainMs)]);
         unsubscribe();
         unfollow();
-        serial?.close();
+        for (const each of backends) each.close();
         await notifier?.close();
         await nova.close();
         await transport.close();

@@ -6,12 +6,18 @@ import type { Random } from '../../core/ports/random.ts';
 import { differsFrom } from './flows/power-sync.ts';
 import type { FlowService } from './flows/service.ts';
 import type { NodeHooks } from './node/nova-node.ts';
+import type { NovaRpc } from './wire/conductor.ts';
 import { adminContext } from './wire/context.ts';
+import { getInstance, listInstanceUuids } from './wire/instances.ts';
+import { isNova } from './wire/nova-errors.ts';
 
 /** What the node's periodic work needs of those who handle servers. */
 export interface HookParts {
-  readonly service: Pick<ComputeService, 'getInstance'>;
-  readonly flows: Pick<FlowService, 'accept' | 'busy'>;
+  readonly nova: NovaRpc;
+  /** nova's name of this host. */
+  readonly host: string;
+  readonly service: Pick<ComputeService, 'getInstance' | 'nodeStatus'>;
+  readonly flows: Pick<FlowService, 'accept' | 'busy' | 'settled'>;
   /** Takes requests from now on. */
   readonly serve: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
@@ -19,14 +25,51 @@ export interface HookParts {
   readonly log: Log;
 }
 
+/** How long a start waits for what it removes; it goes on after that, side by side with requests. */
+const removalMs = 60_000;
+
+/** nova's running_deleted_instance_poll_interval. */
+const reapIntervalMs = 1_800_000;
+
 /** Servers' part in the node's start and its periodic work: each piece is a flow of our own, after whatever runs for the server. */
 export function createNodeHooks(parts: HookParts): NodeHooks {
   const { service, flows } = parts;
 
-  /** A flow that nobody asked for. */
-  async function own(method: string, args: Readonly<Record<string, unknown>>): Promise<void> {
+  /** A flow that nobody asked for; answers its id. */
+  async function own(method: string, args: Readonly<Record<string, unknown>>): Promise<string> {
     const received = { context: adminContext(parts), credentials: null };
-    await flows.accept({ method, args, received, uniqueId: null });
+    return (await flows.accept({ method, args, received, uniqueId: null })).id;
+  }
+
+  /** Instances of this node that are none of nova's servers on it, and that nova has deleted. What nova never knew is another platform's. */
+  async function deletedInNova(servers: ReadonlySet<string>, signal: AbortSignal): Promise<readonly string[]> {
+    const conductor = parts.nova.conductor({ context: adminContext(parts, 'yes'), signal });
+    const found: string[] = [];
+    for (const { uuid } of service.nodeStatus().instances) {
+      if (servers.has(uuid)) continue;
+      try {
+        if ((await getInstance(conductor, uuid)).deleted) found.push(uuid);
+      } catch (error) {
+        if (!isNova(error, 'InstanceNotFound')) throw error;
+      }
+    }
+    return found;
+  }
+
+  async function reap(instance: string): Promise<string> {
+    parts.log.warn('nova has deleted a server that is still here; it is removed', { instance });
+    return await own('reaped', { instance });
+  }
+
+  /** Waits until flows have ended or are stuck, for a while. */
+  async function ended(ids: readonly string[], signal: AbortSignal): Promise<void> {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(removalMs)]);
+    try {
+      await Promise.all(ids.map((id) => flows.settled(id, limit)));
+    } catch {
+      signal.throwIfAborted(); // else it takes its time: a peer may be away for hours, and other servers must not wait for it
+      parts.log.warn('servers that are not this host’s any more are removed later', { flows: ids });
+    }
   }
 
   function stateOf(uuid: string): string | undefined {
@@ -39,10 +82,15 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
   }
 
   return {
-    async recover({ instances, evacuated }) {
+    async recover({ instances, evacuated }, signal) {
+      const removed: string[] = [];
       for (const { id, instance_uuid: instance } of evacuated) {
-        if (instance !== null && !flows.busy(instance)) await own('evacuated', { instance, migration: id });
+        if (instance !== null && !flows.busy(instance))
+          removed.push(await own('evacuated', { instance, migration: id }));
       }
+      const servers = new Set(instances.map(({ uuid }) => uuid));
+      for (const uuid of await deletedInNova(servers, signal)) removed.push(await reap(uuid));
+      await ended(removed, signal);
       for (const { uuid, vm_state } of instances) {
         const here = stateOf(uuid);
         if (flows.busy(uuid) || vm_state === 'error') continue;
@@ -66,5 +114,16 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
         if (instance !== null && !flows.busy(instance)) await own('confirm_window', { instance, migration: id });
       }
     },
+    tasks: [
+      {
+        name: 'reap',
+        intervalMs: reapIntervalMs,
+        async run(signal) {
+          const conductor = parts.nova.conductor({ context: adminContext(parts), signal });
+          const servers = new Set(await listInstanceUuids(conductor, parts.host));
+          for (const uuid of await deletedInNova(servers, signal)) if (!flows.busy(uuid)) await reap(uuid);
+        },
+      },
+    ],
   };
 }

@@ -1,6 +1,9 @@
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hasCode } from '../../core/errors.ts';
 import type { Domain, DomainDevice, DomainSpec, HostAgent } from '../../core/ports/host-agent.ts';
+import { openScreen, wireOf } from '../support/rfb-client.ts';
 import { flavor, instance, node, otherInstance, rejection } from './samples.ts';
 
 /** An agent to test, on a host that is on and has a boot disk, a disk and a NIC to pass through. */
@@ -169,7 +172,25 @@ export function hostAgentContract(name: string, makeHarness: () => Promise<Agent
       const [shown] = (await once(stream, 'data')) as [Buffer];
       expect(shown.length).toBeGreaterThan(0);
       stream.destroy();
-      await agent.vncAddress(instance).catch((error: unknown) => expect(error).toMatchObject({ code: 'unsupported' }));
+    });
+
+    it('shows a screen while the machine runs, or has none', async () => {
+      await rejection(agent.vncAddress(instance), 'not_found');
+      await agent.defineDomain(spec());
+      const off = await agent.vncAddress(instance).catch((error: unknown) => error);
+      if (hasCode(off, 'unsupported')) return;
+      expect(off).toMatchObject({ code: 'bad_state' });
+      await agent.startDomain(instance);
+      const socket = connect(await agent.vncAddress(instance));
+      socket.on('error', () => {}); // its end is what is waited for
+      const screen = await openScreen(wireOf(socket));
+      const picture = await screen.picture();
+      expect(picture.length).toBe(4 * screen.width * screen.height);
+      expect(new Set(picture).size).toBeGreaterThan(1);
+      const ended = once(socket, 'close');
+      await agent.destroyDomain(instance);
+      await ended;
+      await rejection(agent.vncAddress(instance), 'bad_state');
     });
 
     it('keeps definitions and saved memory over a restart of the host, and nothing that ran', async () => {

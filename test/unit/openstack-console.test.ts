@@ -1,13 +1,16 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { DpuError } from '../../core/errors.ts';
+import type { VncAddress } from '../../core/ports/host-agent.ts';
 import type { ConsoleWatcher } from '../../core/ports/host-console.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { systemClock } from '../../kit/clock.ts';
 import { systemRandom } from '../../kit/random.ts';
+import { type ConsoleBackends, createConsoleBackends } from '../../platform-adapter/openstack/console/backends.ts';
 import { type ConsoleCallParts, consoleCalls } from '../../platform-adapter/openstack/console/console-calls.ts';
-import { createSerialBackends, type SerialBackends } from '../../platform-adapter/openstack/console/serial-backends.ts';
+import { machineScreens } from '../../platform-adapter/openstack/console/screens.ts';
+import { serialConsoles } from '../../platform-adapter/openstack/console/serial-consoles.ts';
 import { createNovaRpc } from '../../platform-adapter/openstack/wire/conductor.ts';
 import { adminContext } from '../../platform-adapter/openstack/wire/context.ts';
 import { releaseOf } from '../../platform-adapter/openstack/wire/releases.ts';
@@ -53,16 +56,20 @@ function desk() {
   };
 }
 
-function backends(consoles = desk(), clock = systemClock): SerialBackends {
-  const made = createSerialBackends({
-    consoles,
-    address: '127.0.0.1',
-    proxies: ['127.0.0.1'],
-    clock,
-    log: silentLog,
-  });
+const where = { address: '127.0.0.1', proxies: ['127.0.0.1'], log: silentLog };
+
+function backends(consoles = desk(), clock = systemClock): ConsoleBackends {
+  const made = createConsoleBackends({ ...where, clock }, serialConsoles({ consoles, clock, log: silentLog }));
   opened.push(made);
   return made;
+}
+
+/** Ports that show the screen of a machine; it is where `vncAddress` says. */
+function screens(vncAddress: () => Promise<VncAddress>) {
+  const attend = machineScreens({ screens: { vncAddress }, log: silentLog });
+  const made = createConsoleBackends({ ...where, clock: systemClock }, attend);
+  opened.push(made);
+  return { vncAddress, backends: made };
 }
 
 /** A client, and what it got. */
@@ -156,6 +163,58 @@ describe('a port for a serial console', () => {
   });
 });
 
+describe('a port for a screen', () => {
+  /** A machine's VNC server that says hello and keeps what it is told. */
+  async function vncServer() {
+    const clients: Socket[] = [];
+    let got = '';
+    const server = createServer((socket) => {
+      clients.push(socket);
+      socket.write('RFB 003.008\n');
+      socket.on('data', (bytes: Buffer) => {
+        got += bytes.toString();
+      });
+      socket.on('error', () => {});
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    opened.push({ close: () => server.close() });
+    const { port } = server.address() as AddressInfo;
+    return { clients, got: () => got, address: async () => ({ host: '127.0.0.1', port }) };
+  }
+
+  it('passes on what the machine’s host says and what nova’s proxy says, and ends with either', async () => {
+    const host = await vncServer();
+    const { backends: ports } = screens(host.address);
+    const port = await ports.open(uuid, liveMs);
+    expect(host.clients).toEqual([]);
+    const first = await client(port);
+    await when('the screen is seen', () => first.got() === 'RFB 003.008\n');
+    first.socket.write('RFB 003.008\n');
+    await when('the client is heard', () => host.got() === 'RFB 003.008\n');
+    first.socket.destroy();
+    await when('the host is free again', () => host.clients[0]?.closed === true);
+    const second = await client(port);
+    await when('the screen is seen again', () => second.got() !== '');
+    host.clients[1]?.destroy();
+    await when('it is over', () => second.socket.closed);
+  });
+
+  it('shows nothing to whoever is no proxy', async () => {
+    const host = await vncServer();
+    const { backends: ports } = screens(host.address);
+    const stranger = await client(await ports.open(uuid, liveMs), '127.0.0.2');
+    await when('it is sent away', () => stranger.socket.closed);
+    expect(host.clients).toEqual([]);
+  });
+
+  it('ends at once where the machine has none any more', async () => {
+    const { backends: ports } = screens(() => Promise.reject(new DpuError('bad_state', 'it is off')));
+    const { socket } = await client(await ports.open(uuid, liveMs));
+    await when('it is over', () => socket.closed);
+  });
+});
+
 describe('calls for consoles', () => {
   const asked: unknown[] = [];
 
@@ -183,7 +242,7 @@ describe('calls for consoles', () => {
         vncUrl: 'http://127.0.0.1:6080/vnc_auto.html',
       },
       serial: backends(),
-      screens: { vncAddress: async () => ({ host: '10.0.0.1', port: 5901 }) },
+      screens: screens(async () => ({ host: '10.0.0.1', port: 5901 })),
       ...more,
     };
     const all = consoleCalls(parts);
@@ -232,10 +291,18 @@ describe('calls for consoles', () => {
     [
       'get_vnc_console',
       'novnc',
-      { screens: { vncAddress: () => Promise.reject(new DpuError('unsupported', 'no screen')) } },
+      { screens: screens(() => Promise.reject(new DpuError('unsupported', 'no screen'))) },
       uuid,
       'ConsoleTypeUnavailable',
     ],
+    [
+      'get_vnc_console',
+      'novnc',
+      { screens: screens(() => Promise.reject(new DpuError('bad_state', 'it is off'))) },
+      uuid,
+      'InstanceNotReady',
+    ],
+    ['get_vnc_console', 'xvpvnc', {}, uuid, 'ConsoleTypeInvalid'],
     ['get_serial_console', 'serial', {}, 'bbbbbbbb-0000-4000-8000-000000000002', 'InstanceNotFound'],
   ] as const)('are refused as nova does: %s of %s', async (method, type, more, id, name) => {
     await expect(calls(more as Partial<ConsoleCallParts>)(method, { console_type: type }, id)).rejects.toMatchObject({

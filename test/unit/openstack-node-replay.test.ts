@@ -22,6 +22,8 @@ const meant: Readonly<Record<string, string>> = {
   [`${conductor} ComputeNode.create 1.19: ~ memory_mb_used`]: 'as above: what is reserved is in it at once',
   [`${conductor} ComputeNode.create 1.19: ~ stats`]: 'as above: with the counts',
   [`${conductor} ComputeNode.create 1.19: + uuid`]: "the node's own uuid, the same when the record is made again",
+  [`${conductor} ComputeNode.create 1.19: + mapped`]:
+    'a record that was deleted comes back with its uuid, and must be found by discover_hosts',
   [`${conductor} ComputeNode.create 1.19: ~ cpu_info`]: 'another host',
   [`${conductor} ComputeNode.create 1.19: ~ hypervisor_type`]: 'not the fake driver',
   [`${conductor} ComputeNode.create 1.19: ~ hypervisor_version`]: 'not the fake driver',

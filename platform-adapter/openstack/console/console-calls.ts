@@ -8,7 +8,7 @@ import { authorizeConsole } from '../wire/console-tokens.ts';
 import { elevated } from '../wire/context.ts';
 import { type NovaInstance, readInstance } from '../wire/instances.ts';
 import { novaError } from '../wire/nova-errors.ts';
-import type { SerialBackends } from './serial-backends.ts';
+import type { ConsoleBackends } from './backends.ts';
 
 /** Where users and nova's proxies find consoles. */
 export interface ConsoleSettings {
@@ -26,10 +26,10 @@ export interface ConsoleCallParts {
   readonly nova: NovaRpc;
   readonly service: Pick<ComputeService, 'getInstance'>;
   readonly settings: ConsoleSettings;
-  /** null: the node has no console. */
-  readonly serial: SerialBackends | null;
-  /** Screens of machines; null: the node has none. */
-  readonly screens: Pick<Machines, 'vncAddress'> | null;
+  /** Ports that show serial consoles; null: the node has none. */
+  readonly serial: ConsoleBackends | null;
+  /** Screens of machines, and ports that show them; null: the node has none. */
+  readonly screens: (Pick<Machines, 'vncAddress'> & { readonly backends: ConsoleBackends }) | null;
 }
 
 /** How long a token is good, in seconds: nova's [consoleauth]token_ttl. */
@@ -55,15 +55,23 @@ export function consoleCalls(parts: ConsoleCallParts): Readonly<Record<string, C
     }
   }
 
-  async function vncOf(instance: string, signal: AbortSignal): Promise<Place | null> {
-    if (screens === null || settings.vncUrl === null) return null;
+  const placeOn = async (backends: ConsoleBackends, instance: string): Promise<Place> => ({
+    host: settings.address,
+    port: await backends.open(instance, tokenSec * 1000),
+  });
+
+  /** @throws InstanceNotReady as nova's class: it is off. */
+  async function screenOf(instance: string, signal: AbortSignal): Promise<Place | null> {
+    if (screens === null) return null;
     try {
-      const { host, port } = await screens.vncAddress(asId<InstanceId>(instance), signal);
-      return { host, port };
-    } catch (error) {
-      if (hasCode(error, 'unsupported') || hasCode(error, 'bad_state') || hasCode(error, 'not_found')) return null;
-      throw error;
+      await screens.vncAddress(asId<InstanceId>(instance), signal);
+    } catch (cause) {
+      if (hasCode(cause, 'unsupported')) return null;
+      if (hasCode(cause, 'bad_state') || hasCode(cause, 'not_found'))
+        throw novaError('InstanceNotReady', { instance_id: instance }, { cause });
+      throw cause;
     }
+    return await placeOn(screens.backends, instance);
   }
 
   const answered =
@@ -93,17 +101,16 @@ export function consoleCalls(parts: ConsoleCallParts): Readonly<Record<string, C
     };
 
   return {
-    get_serial_console: answered(['serial'], serial === null ? null : settings.serialUrl, async (instance) => {
-      if (serial === null) return null;
-      return { host: settings.address, port: await serial.open(instance, tokenSec * 1000) };
-    }),
-    get_vnc_console: answered(['novnc'], settings.vncUrl, vncOf),
-    async validate_console_port(args, { signal }) {
+    get_serial_console: answered(['serial'], serial === null ? null : settings.serialUrl, async (instance) =>
+      serial === null ? null : await placeOn(serial, instance),
+    ),
+    get_vnc_console: answered(['novnc'], screens === null ? null : settings.vncUrl, screenOf),
+    async validate_console_port(args) {
       const { uuid } = readInstance(args.instance, 'instance');
       const port = Number(args.port);
       if (!Number.isInteger(port)) return false;
       if (args.console_type === 'serial') return serial?.isOpen(uuid, port) ?? false;
-      if (args.console_type === 'novnc') return (await vncOf(uuid, signal))?.port === port;
+      if (args.console_type === 'novnc') return screens?.backends.isOpen(uuid, port) ?? false;
       return false;
     },
   };

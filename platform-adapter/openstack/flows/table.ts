@@ -7,6 +7,7 @@ import { interfaceFlows } from './interfaces.ts';
 import { networkChanged } from './network-changed.ts';
 import { powerFlows } from './power.ts';
 import { powerSync } from './power-sync.ts';
+import { reaped } from './reaped.ts';
 import { rebuildFlows } from './rebuild.ts';
 import { refusedFlows } from './refuse.ts';
 import { rescueFlows } from './rescue.ts';
@@ -18,7 +19,7 @@ import { volumeFlows } from './volume-attach.ts';
 
 /**
  * nova's method -> its flow. What a node can do stands after what is refused and takes its place. Methods that nova does not have are our own
- * (`network_changed`, `vif_deleted`, `volume_extended`, `power_sync`, `evacuated`, `confirm_window`): they come of what the node sees and hears.
+ * (`network_changed`, `vif_deleted`, `volume_extended`, `power_sync`, `evacuated`, `confirm_window`, `reaped`): they come of what the node sees and hears.
  */
 export const flowTable: Readonly<Record<string, FlowDefinition>> = {
   ...refusedFlows,
@@ -36,6 +37,7 @@ export const flowTable: Readonly<Record<string, FlowDefinition>> = {
   network_changed: networkChanged,
   evacuated,
   confirm_window: confirmWindow,
+  reaped,
   power_sync: powerSync,
 };
 
@@ -47,4 +49,5 @@ export const innerFlows: ReadonlySet<string> = new Set([
   'power_sync',
   'evacuated',
   'confirm_window',
+  'reaped',
 ]);

@@ -81,7 +81,8 @@ export function createResources(parts: ResourceParts): Resources {
     if (record !== undefined) throw new DpuError('not_found', "the node's record was deleted in nova");
     // with usage at once: the scheduler drops a node whose usage it does not know
     const facts = factsOf(conductor, []);
-    const values = { ...nodeFields(facts), ...usageFields(facts), uuid: settings.uuid };
+    // a deleted record of this uuid comes to life again, and would say that its cell knows the host: nobody would look for it any more
+    const values = { ...nodeFields(facts), ...usageFields(facts), uuid: settings.uuid, mapped: 0 };
     const node = await createComputeNode(conductor, values);
     saved = values;
     return { node, isNew: true };

@@ -1,4 +1,6 @@
+import { loadavg, uptime } from 'node:os';
 import { RpcFailure } from 'oslo-messaging';
+import type { Clock } from '../../../core/ports/clock.ts';
 import type { ComputeService } from '../../../core/ports/compute-service.ts';
 import type { ExternalEvents } from '../flows/external-events.ts';
 import type { FlowService } from '../flows/service.ts';
@@ -8,12 +10,14 @@ import { notImplemented, novaError } from '../wire/nova-errors.ts';
 import { readExternalEvents } from '../wire/requests.ts';
 import { diagnostics, shortDiagnostics } from './diagnostics.ts';
 import type { CallHandler } from './server.ts';
+import { uptimeText } from './uptime.ts';
 
 /** What calls are answered with. */
 export interface CallParts {
   readonly service: Pick<ComputeService, 'getInstance' | 'nodeStatus' | 'consoleLog'>;
   readonly flows: Pick<FlowService, 'accept' | 'run'>;
   readonly events: ExternalEvents;
+  readonly clock: Pick<Clock, 'wallMs'>;
   /** nova's name of the driver. */
   readonly driver: string;
   /** Turns the node's service record on or off for the scheduler; answers what it is then. */
@@ -90,7 +94,8 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
     get_diagnostics: async (args) => shortDiagnostics(here(args)),
     get_instance_diagnostics: async (args) =>
       diagnostics(here(args), { driver: parts.driver, configDrive: wantsConfigDrive(serverOf(args)) }),
-    get_host_uptime: cannot('the uptime of a host'),
+    // of the machine that the compute service runs on, as nova's own: the DPU
+    get_host_uptime: () => Promise.resolve(uptimeText({ upSec: uptime(), load: loadavg() }, parts.clock.wallMs())),
     set_host_enabled: (args, { signal }) => parts.setHostEnabled(args.enabled === true, signal),
     host_power_action: cannot('a power action of a host'),
     host_maintenance_mode: cannot('the maintenance mode of nova'),

@@ -87,8 +87,9 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
       const changes = Object.fromEntries(dirty.map((field) => [field, data[field] ?? null]));
       return [act(name, data, changes, args.kwargs as JsonObject), null];
     }
-    const name = `${String(args.objname)}.${String(args.objmethod)}`;
+    const name = method === 'ping' ? method : `${String(args.objname)}.${String(args.objmethod)}`;
     await fake.onCall(name);
+    if (method === 'ping') return null;
     return ask(name, args.args as readonly Json[], args.kwargs as JsonObject);
   }
 
@@ -159,6 +160,8 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
         const info = primitive('InstanceInfoCache', { network_info: fake.networkInfo });
         return primitive('Instance', { ...there(), info_cache: info });
       }
+      case 'InstanceList.get_uuids_by_host':
+        return fake.instance?.host === args[0] && fake.instance?.deleted !== true ? [fake.instance?.uuid ?? null] : [];
       case 'BlockDeviceMappingList.get_by_instance_uuid':
         return primitive('BlockDeviceMappingList', {
           objects: [...fake.devices.values()].map((device) => primitive('BlockDeviceMapping', device)),
@@ -167,8 +170,6 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
         const found = [...fake.devices.values()].find(({ volume_id }) => volume_id === args[0]);
         return primitive('BlockDeviceMapping', found ?? fail('VolumeBDMNotFound'));
       }
-      case 'Migration.get_by_id':
-        return primitive('Migration', fake.migrations.get(Number(args[0])) ?? fail('MigrationNotFound'));
       case 'InstanceAction.get_by_request_id':
         return fake.actions.length > 0 ? primitive('InstanceAction', { action: fake.actions[0] ?? null }) : null;
       case 'InstanceAction.action_start':
@@ -179,6 +180,8 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
         const last_seen_up = fake.seen.get(host) ?? '2026-01-01T00:10:00Z';
         return primitive('Service', { id: 1, host, last_seen_up });
       }
+      case 'Migration.get_by_id':
+        return primitive('Migration', fake.migrations.get(Number(args[0])) ?? fail('MigrationNotFound'));
       case 'VirtualInterface.get_by_uuid': {
         const found = fake.virtualInterfaces.get(String(args[0]));
         return found ? primitive('VirtualInterface', found) : null;

@@ -4,6 +4,8 @@ import { systemClock } from '../../../kit/clock.ts';
 import { systemRandom } from '../../../kit/random.ts';
 import { createNodeHooks } from '../../../platform-adapter/openstack/hooks.ts';
 import type { Registration } from '../../../platform-adapter/openstack/node/registration.ts';
+import { createNovaRpc } from '../../../platform-adapter/openstack/wire/conductor.ts';
+import { releaseOf } from '../../../platform-adapter/openstack/wire/releases.ts';
 import { createFlowScene, type FlowScene, host, server } from '../../support/openstack/flow-scene.ts';
 
 const migration = { id: 7, uuid: 'eeeeeeee-0000-4000-8000-000000000007', instance_uuid: server };
@@ -27,6 +29,8 @@ async function start(status: string, now: string | null): Promise<FlowScene> {
   // the old place and the new one
   made.cloud.held.set(server, { [host]: { VCPU: 1 }, other: { VCPU: 1 } });
   const hooks = createNodeHooks({
+    nova: createNovaRpc(releaseOf('zed'), made.nova.clients),
+    host,
     service: made.compute.service,
     flows: made.flows,
     serve: () => Promise.resolve(),
@@ -34,10 +38,12 @@ async function start(status: string, now: string | null): Promise<FlowScene> {
     random: systemRandom,
     log: silentLog,
   });
-  const registration = { instances: [], evacuated: [{ ...migration, status }] } as unknown as Registration;
-  await hooks.recover(registration, new AbortController().signal);
-  // registering may fail after it, and is done again
-  await hooks.recover(registration, new AbortController().signal);
+  // registering may fail after it, and is done again: with what nova says by then
+  for (let time = 0; time < 2; time += 1) {
+    const open = made.nova.migrations.get(migration.id)?.status === status;
+    const registration = { instances: [], evacuated: open ? [{ ...migration, status }] : [] };
+    await hooks.recover(registration as unknown as Registration, new AbortController().signal);
+  }
   await made.quiet();
   return made;
 }

@@ -1,13 +1,11 @@
 import { createServer, isIPv6, type Server, type Socket } from 'node:net';
 import { DpuError } from '../../../core/errors.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
-import type { ConsoleDesk, ConsoleSeat } from '../../../core/ports/host-console.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import { asId, type InstanceId } from '../../../core/units.ts';
 
-/** What back ends are made from. */
-export interface SerialBackendParts {
-  readonly consoles: Pick<ConsoleDesk, 'join'>;
+/** What back ends are made from, whatever they show. */
+export interface BackendParts {
   /** What is listened on. */
   readonly address: string;
   /** Addresses that nova's proxies come from; whoever else comes is sent away. */
@@ -16,8 +14,11 @@ export interface SerialBackendParts {
   readonly log: Log;
 }
 
-/** TCP ports that show an instance's serial console, as a hypervisor's would: its bytes and nothing else. */
-export interface SerialBackends {
+/** Shows a console to a client who may see it, until either ends. The socket's errors are seen to. */
+export type Attend = (instance: InstanceId, socket: Socket) => void;
+
+/** TCP ports that show an instance's console, as a hypervisor's would: its bytes and nothing else. */
+export interface ConsoleBackends {
   /**
    * Opens a port for one client at a time, that lets clients come for `livesMs`; a client that is there may stay longer.
    * @throws DpuError `exhausted`, `unavailable` (the address can't be listened on).
@@ -35,11 +36,6 @@ export interface SerialBackends {
 /** Ports that are open at once; the one that was opened first makes room for one more of the same instance. */
 const mostPorts = 64;
 const mostOfOne = 8;
-/** Bytes that a client may be behind; then it is sent away, and may come back. */
-const mostWaiting = 1_048_576;
-/** Bytes given to the console at once, and the pause when it does not take them. */
-const chunkBytes = 1024;
-const againMs = 50;
 
 interface Backend {
   readonly instance: string;
@@ -50,7 +46,7 @@ interface Backend {
 }
 
 /** Makes the back ends; none listens before it is asked for. */
-export function createSerialBackends(parts: SerialBackendParts): SerialBackends {
+export function createConsoleBackends(parts: BackendParts, attend: Attend): ConsoleBackends {
   const { clock, log } = parts;
   const allowed = new Set(parts.proxies.map(plainAddress));
   const backends = new Set<Backend>();
@@ -73,41 +69,7 @@ export function createSerialBackends(parts: SerialBackendParts): SerialBackends 
     socket.on('close', () => {
       backend.client = null;
     });
-    seat(asId<InstanceId>(backend.instance), socket);
-  }
-
-  function seat(instance: InstanceId, socket: Socket): void {
-    const place = parts.consoles.join(instance, {
-      show(bytes) {
-        socket.write(bytes);
-        if (socket.writableLength > mostWaiting) socket.destroy();
-      },
-      role: () => {},
-      end: () => socket.end(),
-    });
-    if (place === null) {
-      socket.end();
-      return;
-    }
-    place.take();
-    const gone = new AbortController();
-    socket.on('close', () => {
-      gone.abort();
-      place.leave();
-    });
-    typeAll(place, socket, gone.signal).catch((error: unknown) => {
-      if (!gone.signal.aborted) log.warn('a console connection failed', { instance, error });
-      socket.destroy();
-    });
-  }
-
-  /** Gives what comes to the console, at its pace. */
-  async function typeAll(place: ConsoleSeat, socket: Socket, signal: AbortSignal): Promise<void> {
-    for await (const bytes of socket as AsyncIterable<Buffer>) {
-      for (let at = 0; at < bytes.length; at += chunkBytes) {
-        while (!place.type(bytes.subarray(at, at + chunkBytes))) await clock.sleep(againMs, signal);
-      }
-    }
+    attend(asId<InstanceId>(backend.instance), socket);
   }
 
   async function listen(): Promise<Server> {

@@ -1,0 +1,67 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { silentLog } from '../../../core/ports/log.ts';
+import type { JsonObject } from '../../../core/units.ts';
+import { systemClock } from '../../../kit/clock.ts';
+import { systemRandom } from '../../../kit/random.ts';
+import { createNodeHooks } from '../../../platform-adapter/openstack/hooks.ts';
+import type { Registration } from '../../../platform-adapter/openstack/node/registration.ts';
+import { createNovaRpc } from '../../../platform-adapter/openstack/wire/conductor.ts';
+import { releaseOf } from '../../../platform-adapter/openstack/wire/releases.ts';
+import { createFlowScene, type FlowScene, host, server } from '../../support/openstack/flow-scene.ts';
+
+let scene: FlowScene | undefined;
+
+afterEach(async () => {
+  await scene?.close();
+});
+
+/** A node that has an instance which nova says this of; null: nova never knew it. */
+function nodeWith(instance: JsonObject | null) {
+  const made = createFlowScene({ devices: [], instance: { host: null, ...instance } });
+  scene = made;
+  if (instance === null) made.nova.instance = null;
+  made.compute.instances.set(server, 'active');
+  const hooks = createNodeHooks({
+    nova: createNovaRpc(releaseOf('zed'), made.nova.clients),
+    host,
+    service: made.compute.service,
+    flows: made.flows,
+    serve: () => Promise.resolve(),
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+  });
+  const { signal } = new AbortController();
+  return {
+    state: () => made.compute.instances.get(server),
+    start: () => hooks.recover({ instances: [], evacuated: [] } as unknown as Registration, signal),
+    async look() {
+      await hooks.tasks?.find(({ name }) => name === 'reap')?.run(signal);
+      await made.quiet();
+    },
+  };
+}
+
+describe('a server that nova deleted without its node', () => {
+  it('is gone before the node takes requests', async () => {
+    const node = nodeWith({ deleted: true });
+    await node.start();
+    expect(node.state()).toBe('deleted');
+  });
+
+  it('is found later, too', async () => {
+    const node = nodeWith({ deleted: true });
+    await node.look();
+    expect(node.state()).toBe('deleted');
+  });
+
+  it.each([
+    ['has on another host', { deleted: false, host: 'other' }],
+    ['never knew', null],
+  ] as const)('is not what nova %s', async (_, instance) => {
+    const node = nodeWith(instance);
+    await node.start();
+    await node.look();
+    expect(node.state()).toBe('active');
+  });
+});
