@@ -256,11 +256,12 @@ export interface BuildAndRunInstanceArgs {
   name: string;
   image?: string;
   /**
-   * cloud-init user data, or {admin_pass}.
+   * cloud-init user data, or {user_data, admin_pass}.
    */
   userdata?:
     | string
     | {
+        user_data?: string;
         admin_pass?: string;
       };
   /**
@@ -587,11 +588,12 @@ export interface RebuildInstanceArgs {
   uuid: string;
   image?: string;
   /**
-   * cloud-init user data, or {admin_pass}.
+   * cloud-init user data, or {user_data, admin_pass}.
    */
   userdata?:
     | string
     | {
+        user_data?: string;
         admin_pass?: string;
       };
   /**

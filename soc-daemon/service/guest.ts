@@ -77,23 +77,25 @@ export function keptSealed(random: Random, text: string): SealedPart {
   return { id, secrets: [{ id, text, keepWith: 'instance' }] };
 }
 
-/** What a request brings for the guest: user data as a text, or a password. */
+/** What a request brings for the guest: user data as a text, a password, or both. */
 export async function sealUserdata(
   parts: { readonly random: Random; readonly guests: GuestDefaults },
-  userdata: string | { readonly admin_pass?: string } | undefined,
+  userdata: string | { readonly user_data?: string; readonly admin_pass?: string } | undefined,
   metadata: Readonly<Record<string, string>>,
 ): Promise<{
   readonly userData: string | null;
   readonly password: string | null;
   readonly secrets: readonly SecretPart[];
 }> {
-  if (typeof userdata === 'string') {
-    const { id, secrets } = keptSealed(parts.random, JSON.stringify(userdata));
-    return { userData: id, password: null, secrets };
-  }
-  if (userdata?.admin_pass === undefined) return { userData: null, password: null, secrets: [] };
-  const { id, secrets } = await sealPassword(parts, userdata.admin_pass, metadata);
-  return { userData: null, password: id, secrets };
+  const { user_data: text, admin_pass: password } =
+    typeof userdata === 'string' ? { user_data: userdata, admin_pass: undefined } : (userdata ?? {});
+  const data = text === undefined ? null : keptSealed(parts.random, JSON.stringify(text));
+  const sealed = password === undefined ? null : await sealPassword(parts, password, metadata);
+  return {
+    userData: data?.id ?? null,
+    password: sealed?.id ?? null,
+    secrets: [...(data?.secrets ?? []), ...(sealed?.secrets ?? [])],
+  };
 }
 
 /** The drive that a build asks for. */

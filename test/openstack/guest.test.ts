@@ -1,5 +1,7 @@
 /** What servers' users do to the guest from outside: rescue, passwords, consoles, what it is told. */
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { driveVolumeId } from '../../core/derived-ids.ts';
 import { asId } from '../../core/units.ts';
@@ -88,7 +90,7 @@ describe.skipIf(PEER !== 'ours').each(names)('the guest of a server on the node 
   });
 
   it('gets another password while it runs', async () => {
-    const id = await active();
+    const id = await active({ config_drive: true });
     await servers.act(id, { changePassword: { adminPass: 'another' } });
     expect((await servers.show(id))['OS-EXT-STS:task_state']).toBeNull();
     const action = (await servers.actions(id)).find(({ action: each }) => each === 'changePassword');
@@ -96,6 +98,12 @@ describe.skipIf(PEER !== 'ours').each(names)('the guest of a server on the node 
       message: null,
       events: [{ event: 'compute_set_admin_password', result: 'Success' }],
     });
+  });
+
+  it.runIf(name === 'bm')('gets no password where nothing would bring it to the guest', async () => {
+    const id = await active();
+    await expect(servers.act(id, { changePassword: { adminPass: 'another' } })).rejects.toMatchObject({ status: 409 });
+    expect((await servers.until(id, 'ACTIVE'))['OS-EXT-STS:task_state']).toBeNull();
   });
 
   it('shows its serial console through nova’s proxy, and takes what is typed', async () => {
@@ -135,9 +143,21 @@ describe.skipIf(PEER !== 'ours').each(names)('the guest of a server on the node 
     expect(output.split('\n').length).toBeLessThanOrEqual(6);
   });
 
-  it('has a config drive and its packed user data', async () => {
+  /** What the node's store has of the guest: user data and password by the ids of their sealed texts. */
+  function told(id: string): { readonly userData: string | null; readonly password: string | null } {
+    const store = new Database(join(cloud.node(name).stateDir, 'soc-daemon.db'), { readonly: true });
+    try {
+      const row = store.prepare('SELECT guest FROM instances WHERE id = ?').get(id) as { readonly guest: string };
+      return JSON.parse(row.guest) as ReturnType<typeof told>;
+    } finally {
+      store.close();
+    }
+  }
+
+  it('has a config drive with its packed user data and its password', async () => {
     const data = gzipSync('#cloud-config\n').toString('base64');
-    const id = await active({ config_drive: true, user_data: data });
+    const id = await active({ config_drive: true, user_data: data, adminPass: 'first-word' });
+    expect(told(id)).toMatchObject({ userData: expect.any(String), password: expect.any(String) });
     expect(await servers.show(id)).toMatchObject({ config_drive: 'True' });
     const { volumes } = await restNode(cloud.node(name).socket).instance(id);
     expect(volumes.map(({ volume_id: volume }) => volume)).toContain(driveVolumeId(asId(id)));

@@ -73,6 +73,17 @@ it('hands a password out for an hour from the start on that handed it out, and t
   expect(drive()).toBe(clean);
 });
 
+it('is told user data and a password of one build', async () => {
+  const { node } = await start();
+  const userdata = { user_data: '#cloud-config\n', admin_pass: 'one' };
+  const { instance: uuid } = await carryOut(node, 'build_and_run_instance', { ...request, userdata });
+  const { userData, password } = node.store.getInstance(asId<never>(uuid))?.guest ?? {};
+  expect(await node.store.readSecret(userData ?? '')).toBe(JSON.stringify(userdata.user_data));
+  expect(await node.store.readSecret(password ?? '')).toContain('$6$');
+  await carryOut(node, 'rebuild_instance', { uuid, userdata: { admin_pass: 'two' } });
+  expect(node.store.getInstance(asId<never>(uuid))?.guest).toMatchObject({ userData: null });
+});
+
 it('starts from a volume of others, which is changed while it is stopped', async () => {
   const { node, world } = await start();
   const volume = { volume_id: 'v1', bootable: true };

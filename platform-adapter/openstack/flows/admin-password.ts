@@ -1,4 +1,5 @@
 import { DpuError } from '../../../core/errors.ts';
+import type { Operation } from '../../../schemas/generated/operation.ts';
 import { novaError } from '../wire/nova-errors.ts';
 import { readServer, textArgument } from './arguments.ts';
 import { bracketed, isAway, revert } from './bracket.ts';
@@ -14,9 +15,15 @@ function notSet(flow: Flow, error: unknown): unknown {
   return novaError('InstancePasswordSetFailed', { instance: flow.instance, reason }, { cause: error });
 }
 
+/** Whether the guest has it or will find it: Neutron's metadata service knows nothing of it, so without an agent there must be a config drive. */
+function reachesGuest({ result }: Operation): boolean {
+  const { takes_effect: effect, drive } = (result ?? {}) as Readonly<Record<string, unknown>>;
+  return effect === 'now' || drive === true;
+}
+
 /**
  * set_admin_password: a call. The node seals the password's hash and hands it to the guest, which takes it over when it next looks: a VM with an agent
- * at once, others at their next start.
+ * at once, others at their next start from their config drive.
  */
 export const adminPassword: FlowDefinition = {
   planVersion: 1,
@@ -34,7 +41,8 @@ export const adminPassword: FlowDefinition = {
             }
             const args = { uuid: flow.instance, new_password: String(flow.request.password) };
             try {
-              await compute(flow, 'password', 'reset_instance_admin_password', args, signal);
+              const done = await compute(flow, 'password', 'reset_instance_admin_password', args, signal);
+              if (!reachesGuest(done)) throw new DpuError('unsupported', 'neither an agent nor a drive brings it');
             } catch (error) {
               throw notSet(flow, error);
             }

@@ -43,7 +43,8 @@ export function buildArguments(
   const { flavor, hostname, display_name, metadata, key_data } = server;
   const data = userDataOf(flow);
   const password = flow.request.adminPassword;
-  const userdata = data ?? (typeof password === 'string' && password !== '' ? { admin_pass: password } : undefined);
+  const pass = typeof password === 'string' && password !== '' ? password : undefined;
+  const userdata = pass === undefined ? data : { ...(data === undefined ? {} : { user_data: data }), admin_pass: pass };
   return {
     uuid: flow.instance,
     name: display_name ?? hostname ?? flow.instance,

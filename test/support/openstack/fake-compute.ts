@@ -16,6 +16,8 @@ export interface FakeCompute {
   readonly submitted: { readonly method: string; readonly args: Readonly<Record<string, unknown>> }[];
   /** What the next operation of this method ends with; it is taken once. */
   readonly failNext: Map<string, NonNullable<Operation['error']>>;
+  /** What operations of this method answer; absent: nothing. */
+  readonly results: Map<string, NonNullable<Operation['result']>>;
   /** Called before each submit; what it throws is the answer. */
   onSubmit: (method: string) => void | Promise<void>;
 }
@@ -44,6 +46,7 @@ export function createFakeCompute(): FakeCompute {
     bindings: [],
     submitted: [],
     failNext: new Map(),
+    results: new Map(),
     onSubmit: () => {},
     service: {
       async submit(method: string, args: Readonly<Record<string, unknown>>) {
@@ -61,6 +64,7 @@ export function createFakeCompute(): FakeCompute {
           id: randomUUID(),
           state: error ? 'failed' : 'succeeded',
           error,
+          result: error ? null : (fake.results.get(method) ?? null),
         } as Operation;
         operations.set(operation.id, operation);
         byKey.set(key, operation.id);

@@ -173,6 +173,7 @@ describe('set_admin_password', () => {
 
   it('hands the password to the node, and keeps it nowhere', async () => {
     const one = scene(updating);
+    one.compute.results.set('reset_instance_admin_password', { takes_effect: 'next_start', drive: true });
     const id = await one.cast('set_admin_password', { new_pass: 'new-secret' });
     await one.quiet();
     expect(one.compute.submitted).toMatchObject([
@@ -180,6 +181,14 @@ describe('set_admin_password', () => {
     ]);
     expect(one.nova.saves).toEqual([{ task_state: null }]);
     expect(one.store.get(id as Parameters<typeof one.store.get>[0])).toMatchObject({ state: 'succeeded', request: {} });
+  });
+
+  it('is refused where the guest would never find it', async () => {
+    const one = scene(updating);
+    one.compute.results.set('reset_instance_admin_password', { takes_effect: 'next_start', drive: false });
+    await one.cast('set_admin_password', { new_pass: 'new-secret' });
+    await one.quiet();
+    expect(one.nova.faults).toMatchObject([{ message: 'Set admin password is not supported' }]);
   });
 
   it.each([
@@ -207,10 +216,13 @@ describe('what a build tells the guest', () => {
     return one;
   };
 
-  it('is the user data, unpacked', async () => {
+  it('is the user data, unpacked, and the password beside it', async () => {
     const packed = gzipSync('#cloud-config\nhostname: x\n').toString('base64');
     const one = await built({ user_data: packed });
-    expect(one.compute.submitted[0]?.args).toMatchObject({ userdata: '#cloud-config\nhostname: x\n' });
+    const user_data = '#cloud-config\nhostname: x\n';
+    expect(one.compute.submitted[0]?.args).toMatchObject({ userdata: { user_data, admin_pass: 'admin-pass-secret' } });
+    const without = await built({ user_data: packed }, { admin_password: null });
+    expect(without.compute.submitted[0]?.args).toMatchObject({ userdata: user_data });
   });
 
   it('is a config drive where the user or the image wants one, and else as the node is configured', async () => {
