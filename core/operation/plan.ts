@@ -22,6 +22,8 @@ export interface StepContext {
    * message of the one that was met, and no cause.
    */
   failure(): DpuError | null;
+  /** Steps whose undo left something (`leaves`), when this one is undone after them. */
+  left(): readonly string[];
 }
 
 /** What a step leaves behind, committed together with its `done`. */
@@ -51,6 +53,11 @@ export interface Step {
   run(context: StepContext): Promise<StepResult>;
   /** Takes back what `run` did, whether it ended or was only begun. Absent: nothing to take back. */
   undo?(context: StepContext): Promise<UndoResult>;
+  /**
+   * Whether the others are undone all the same when this undo fails for good: the step stays `undoing` with its error, and the operation
+   * ends. Else it is stuck. Only for what others may go without.
+   */
+  readonly leaves?: boolean;
 }
 
 /** A graph of steps. Before its pivot a failure undoes; once the pivot has begun it only goes forward. */

@@ -81,6 +81,7 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
       output: (name) => state(name).output,
       secret: (id) => journal.readSecret(id),
       failure: () => undoneFor,
+      left: () => [...left],
     };
   }
 
@@ -258,6 +259,11 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
         if (outcome.end === 'failed') {
           log.error('undo failed', { step: step.name, code: outcome.error.code, error: outcome.error });
           own.error = errorRecord(outcome.error, step.name);
+          if (step.leaves === true) {
+            await journal.write([stepEntry(step.name, own)]);
+            left.add(step.name);
+            return;
+          }
           undoFailures.add(step.name);
           failure = { error: outcome.error, step: step.name };
           return;
@@ -272,6 +278,8 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
   }
 
   const undoFailures = new Set<string>();
+  /** Steps that stay as they are, and keep no other from being undone. */
+  const left = new Set<string>();
 
   async function goBack(plan: Plan): Promise<RunEnd> {
     const error = failureRecord() ?? operation.error;
@@ -282,7 +290,7 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
     }
     const cause = failure;
     undoneFor = cause?.error ?? (error === null ? null : failureOf(error));
-    const settledBack = (name: string): boolean => ['pending', 'undone'].includes(state(name).phase);
+    const settledBack = (name: string): boolean => ['pending', 'undone'].includes(state(name).phase) || left.has(name);
     for (;;) {
       if (plan.steps.every((step) => settledBack(step.name))) {
         await landing();

@@ -1,3 +1,4 @@
+import { isEnded } from '../../core/operation/journal.ts';
 import type { PlatformRequest } from '../../schemas/generated/rest.ts';
 import type { FlowRecord } from './store.ts';
 
@@ -19,8 +20,17 @@ export function requestView(record: FlowRecord): PlatformRequest {
       ...(error === null ? {} : { error }),
     })),
     error: record.error,
+    left: leftOf(record),
     request_id: record.requestId,
     created_at: iso(record.createdAtMs),
     updated_at: iso(record.updatedAtMs),
   };
+}
+
+/** What an undo could not take back: its step was begun to be undone, and never was. */
+function leftOf({ state, steps }: FlowRecord): string[] {
+  if (!isEnded(state)) return [];
+  return steps.flatMap(({ name, phase, error }) =>
+    phase === 'undoing' && error !== null ? [`${name}: ${error.message}`] : [],
+  );
 }

@@ -145,6 +145,10 @@ export interface PlatformRequest {
   state: 'queued' | 'running' | 'unwinding' | 'succeeded' | 'failed' | 'cancelled' | 'stuck';
   steps: Steps;
   error: Failure | null;
+  /**
+   * Of a request that has ended: steps that could not be taken back, and why. Whatever they made may be there still.
+   */
+  left?: string[];
   request_id: string | null;
   /**
    * RFC 3339, UTC

@@ -358,7 +358,7 @@ export const commands: readonly Command[] = [
     ['platform', 'requests'],
     '/v1/platform/requests',
     'requests',
-    ['created_at', 'method', 'instance', 'state', 'id'],
+    ['created_at', 'method', 'instance', 'state', 'id', 'left'],
     'shows what the platform asked for',
   ),
   {

@@ -152,6 +152,7 @@ async function runAlone({ steps }: Plan): Promise<ReadonlyMap<string, number>> {
       output: (step) => outputs.get(step) ?? null,
       secret: () => Promise.reject(new Error('the benchmark has no secrets')),
       failure: () => null,
+      left: () => [],
     });
     times.set(next.name, performance.now() - begun);
     outputs.set(next.name, output);

@@ -42,6 +42,7 @@ const platformRequest: PlatformRequest = {
   state: 'running',
   steps: [{ name: 'power', phase: 'doing', started_at: '2026-11-21T05:00:00.000Z', ended_at: null, attempts: 1 }],
   error: null,
+  left: [],
   request_id: 'req-1',
   created_at: '2026-11-21T05:00:00.000Z',
   updated_at: '2026-11-21T05:00:00.000Z',

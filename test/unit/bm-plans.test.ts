@@ -152,6 +152,7 @@ async function run(plan: Plan, rows: Set<string>, count: number, times: number, 
     output: (name) => outputs.get(name) ?? null,
     secret: async () => '{"driver_volume_type":"iscsi","data":{"auth_password":"hush"}}',
     failure: () => null,
+    left: () => [],
   };
   const steps = ordered(plan).slice(0, count);
   for (const [index, step] of steps.entries()) {

@@ -128,4 +128,62 @@ describe('engine', () => {
       expect(told.splice(0)).toEqual([want]);
     }
   });
+
+  it('goes on undoing past what may be left, tells the rest of it, and says where it stays', async () => {
+    const journal = createMemoryJournal();
+    journal.operations.set(operationId, record());
+    const undone: (readonly string[])[] = [];
+    const planOf = (leaves: boolean) => (): Plan => ({
+      pivot: 'd',
+      steps: [
+        {
+          name: 'a',
+          after: [],
+          deadlineMs: 1000,
+          retry,
+          run: async () => ({}),
+          undo: async ({ left }) => {
+            undone.push(left());
+            return {};
+          },
+        },
+        {
+          name: 'b',
+          after: ['a'],
+          deadlineMs: 1000,
+          retry,
+          leaves,
+          run: async () => ({}),
+          undo: () => Promise.reject(new DpuError('denied', 'it may not be given back')),
+        },
+        {
+          name: 'c',
+          after: ['b'],
+          deadlineMs: 1000,
+          retry,
+          run: () => Promise.reject(new DpuError('hardware', 'it burns')),
+        },
+        { name: 'd', after: ['c'], deadlineMs: 1000, retry, run: async () => ({}) },
+      ],
+    });
+    const engine = engineFor(journal, planOf(true));
+    engine.submit(record());
+    await engine.settled(operationId);
+    const end = journal.operations.get(operationId);
+    expect(end).toMatchObject({ state: 'failed', error: { message: 'it burns', step: 'c' } });
+    expect(end?.steps.map(({ name, phase, error }) => [name, phase, error?.message])).toEqual([
+      ['a', 'undone', undefined],
+      ['b', 'undoing', 'it may not be given back'],
+      ['c', 'undone', 'it burns'],
+      ['d', 'pending', undefined],
+    ]);
+    expect(undone).toEqual([['b']]);
+
+    journal.operations.set(operationId, record());
+    const strict = engineFor(journal, planOf(false));
+    strict.submit(record());
+    await strict.settled(operationId);
+    expect(journal.operations.get(operationId)?.state).toBe('stuck');
+    expect(undone).toHaveLength(1);
+  });
 });

@@ -14,8 +14,16 @@ export interface FailurePolicy {
   readonly fault: boolean;
   /** The server's state after it; undefined: as it is. */
   vmState?(error: DpuError, flow: Flow): string | undefined;
-  /** Told instead of all this but the event: what a build does to be tried elsewhere. `reached`: whether a stage had ended. */
-  instead?(flow: Flow, error: DpuError, signal: AbortSignal, reached: (stage: string) => boolean): Promise<void>;
+  /** Told instead of all this but the event: what a build does to be tried elsewhere. */
+  instead?(flow: Flow, error: DpuError, signal: AbortSignal, wayBack: WayBack): Promise<void>;
+}
+
+/** How far a flow came, and how far back. */
+export interface WayBack {
+  /** Whether a stage had ended. */
+  reached(stage: string): boolean;
+  /** Stages that could not be taken back. */
+  readonly left: readonly string[];
 }
 
 /** Fault, task state taken off, the server's state as it was (nova's reverts_task_state and wrap_instance_fault). */
@@ -48,10 +56,11 @@ export function bracketed(flow: Flow, stages: readonly Stage[], options: Bracket
       if (event !== null) await ifThere(eventStart(flow.conductor(signal), flow.instance, event, flow.settings.host));
       return undefined;
     },
-    async undo({ signal, failure, output }) {
+    async undo({ signal, failure, output, left }) {
       const error = failure();
+      const wayBack: WayBack = { reached: (stage) => output(stage) !== null, left: left() };
       if (error !== null) flow.note(error);
-      if (error !== null) await tellFailure(flow, error, options.failure, signal, (stage) => output(stage) !== null);
+      if (error !== null) await tellFailure(flow, error, options.failure, signal, wayBack);
       await endEvent(flow, signal, error ?? new DpuError('conflict', 'another request has overtaken it'));
     },
   };
@@ -77,11 +86,11 @@ export async function tellFailure(
   error: DpuError,
   policy: FailurePolicy,
   signal: AbortSignal,
-  reached: (stage: string) => boolean,
+  wayBack: WayBack,
 ): Promise<void> {
   if (isTaskStateError(error) || isNova(error, 'InstanceNotFound')) return;
   if (policy.instead !== undefined) {
-    await policy.instead(flow, error, signal, reached);
+    await policy.instead(flow, error, signal, wayBack);
     return;
   }
   if (policy.fault) await writeFault(flow, error, signal);

@@ -1,9 +1,9 @@
 import type { DpuError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/units.ts';
 import { rescheduleBuild } from '../wire/compute-task.ts';
-import { saveInstance } from '../wire/instances.ts';
+import { type NovaInstance, saveInstance } from '../wire/instances.ts';
 import { faultOf, isNova, isTaskStateError, novaError } from '../wire/nova-errors.ts';
-import { type FailurePolicy, putBack, writeFault } from './bracket.ts';
+import { type FailurePolicy, putBack, type WayBack, writeFault } from './bracket.ts';
 import type { Flow } from './flow.ts';
 import { currentInstance, ifThere } from './nova-record.ts';
 
@@ -17,9 +17,43 @@ function retryOf(flow: Flow): JsonObject | null {
   return typeof retry === 'object' && retry !== null && !Array.isArray(retry) ? (retry as JsonObject) : null;
 }
 
-/** Whether another host may do better: the node refused the server, or failed to make it. Ports and volumes fail alike everywhere. */
-function mayTryElsewhere(reached: (stage: string) => boolean): boolean {
-  return !reached('claim') || reached('spawning');
+/**
+ * Whether another host may do better: the node refused the server, Neutron could not bind to this host, or the node failed to make it. Ports and
+ * volumes fail alike everywhere else. What is left here would be in another host's way.
+ */
+function mayTryElsewhere(error: DpuError, { reached, left }: WayBack): boolean {
+  if (left.length > 0 || isNova(error, 'BuildAbortException')) return false;
+  return !reached('claim') || reached('spawning') || isNova(error, 'PortBindingFailed');
+}
+
+/** How long the conductor has to begin with what it was handed, in milliseconds, and how often that is looked for. */
+const takenMs = 30_000;
+const lookEveryMs = 1_000;
+
+/** Whether nova has the server as one that waits for a host: it was handed back, or is about to be. */
+function waitsForHost({ host, vm_state, task_state }: NovaInstance): boolean {
+  return host === null && vm_state === 'building' && task_state === 'scheduling';
+}
+
+/**
+ * Whether the conductor has taken a server that waits for a host: before a restart we may have handed it back. Twice would be two builds. Nothing but its
+ * work tells: a place on another host, or another state. A ping waits behind what we cast, so its answer says that this was delivered.
+ */
+async function wasTaken(flow: Flow, signal: AbortSignal): Promise<boolean> {
+  const { placement, clock } = flow.parts;
+  const conductor = flow.conductor(signal);
+  const options = { signal, requestId: flow.context.request_id };
+  await conductor.ping();
+  const own = await placement.findProviderByName(flow.settings.node, options);
+  const endsAt = clock.monotonicMs() + takenMs;
+  for (;;) {
+    const now = await currentInstance(conductor, flow.instance);
+    if (now === undefined || !waitsForHost(now)) return true;
+    const { allocations } = await placement.getAllocations(flow.instance, options);
+    if (Object.keys(allocations).some((provider) => provider !== own?.uuid)) return true;
+    if (clock.monotonicMs() >= endsAt) return false;
+    await clock.sleep(lookEveryMs, signal);
+  }
 }
 
 /** Hands the server back to the conductor, which tries the next of its hosts, or puts it into error where there is none. */
@@ -27,7 +61,9 @@ async function reschedule(flow: Flow, error: DpuError, retry: JsonObject, signal
   const conductor = flow.conductor(signal);
   const now = await currentInstance(conductor, flow.instance);
   if (now === undefined || now.task_state === 'deleting') return;
-  if (now.host !== null && now.host !== flow.settings.host) return; // handed back before a restart: the next host has it
+  // handed back before a restart: the next host has it, or there was none
+  if (now.vm_state === 'error' || (now.host !== null && now.host !== flow.settings.host)) return;
+  if (waitsForHost(now) && (await wasTaken(flow, signal))) return;
   const back = { ...nowhere, task_state: 'scheduling' };
   try {
     await ifThere(saveInstance(conductor, flow.instance, back, { expectedTaskState: [now.task_state], repeat: true }));
@@ -52,13 +88,14 @@ async function reschedule(flow: Flow, error: DpuError, retry: JsonObject, signal
 
 /**
  * What nova is told of a build that failed: the conductor gets it back where another host may do better, else the server is in error, on no
- * host, with its fault, and holds nothing.
+ * host, with its fault, and holds nothing. Where something could not be given back, it stays this host's, for a delete to try again.
  */
 export const buildFailure: FailurePolicy = {
   fault: true,
-  async instead(flow, error, signal, reached) {
+  async instead(flow, error, signal, wayBack) {
     const retry = retryOf(flow);
-    if (mayTryElsewhere(reached) && retry !== null && !isNova(error, 'BuildAbortException')) {
+    const { reached, left } = wayBack;
+    if (retry !== null && mayTryElsewhere(error, wayBack)) {
       await reschedule(flow, error, retry, signal);
       return;
     }
@@ -67,7 +104,8 @@ export const buildFailure: FailurePolicy = {
       ? error
       : novaError('BuildAbortException', { instance_uuid: flow.instance, reason: message }, { cause: error });
     await writeFault(flow, told, signal);
-    await putBack(flow, 'error', signal, { more: nowhere });
+    // a delete comes to the host that the server is on: to us, where something is left
+    await putBack(flow, 'error', signal, { more: left.length > 0 ? {} : nowhere });
     await flow.parts.placement.deleteAllocations(flow.instance, { signal, requestId: flow.context.request_id });
     flow.parts.resourcesChanged();
   },

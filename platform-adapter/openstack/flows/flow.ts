@@ -140,6 +140,11 @@ export interface Stage {
   readonly exclusive?: string;
   run(context: StepContext): Promise<Json | undefined>;
   undo?(context: StepContext): Promise<void>;
+  /**
+   * Whether the flow goes back without this undo where a service refuses it for good: what is left is told to operators, and a delete of the
+   * server tries again. Never of hardware: nothing behind it may be given away while the instance has it.
+   */
+  readonly leaves?: boolean;
 }
 
 /** How long a service has to make something that it must not be interrupted at, in milliseconds. */
@@ -153,12 +158,13 @@ export const patientRetry: RetryPolicy = { firstDelayMs: 500, factor: 2, maxDela
 
 /** A stage as a step of the engine. */
 export function stepOf(stage: Stage, after: readonly string[]): Step {
-  const { name, deadlineMs = patienceMs, retry = patientRetry, exclusive, undo } = stage;
+  const { name, deadlineMs = patienceMs, retry = patientRetry, exclusive, undo, leaves = false } = stage;
   return {
     name,
     after,
     deadlineMs,
     retry,
+    leaves,
     ...(exclusive === undefined ? {} : { exclusive }),
     async run(context) {
       // every stage that ended says so: an undo tells by it how far the flow came

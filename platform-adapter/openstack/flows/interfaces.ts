@@ -6,6 +6,7 @@ import { destroyVirtualInterface } from '../wire/virtual-interfaces.ts';
 import { type Arguments, checkUuid, readServer, textArgument } from './arguments.ts';
 import { bracketed, type FailurePolicy, writeFault } from './bracket.ts';
 import { compute } from './compute.ts';
+import { forEach } from './each.ts';
 import type { Flow, FlowDefinition, Stage } from './flow.ts';
 import { serverProject } from './network-changed.ts';
 import { ifThere } from './nova-record.ts';
@@ -70,11 +71,13 @@ function attachStages(flow: Flow): readonly Stage[] {
           { deviceId: flow.instance },
           { signal, requestId: flow.context.request_id },
         );
-        for (const { id } of ports.filter((each) => !others.has(each.id))) {
+        const added = ports.filter((each) => !others.has(each.id));
+        await forEach(added, async ({ id }) => {
           await releasePort(flow, id, id === wanted.port, signal);
           await destroyVirtualInterface(flow.conductor(signal), id);
-        }
+        });
       },
+      leaves: true,
     },
     {
       name: 'attach',
@@ -101,6 +104,7 @@ function attachStages(flow: Flow): readonly Stage[] {
       async undo({ signal, output }) {
         await refreshInfoCache(flow, signal, { ports: portsBefore(output) });
       },
+      leaves: true,
     },
   ];
 }

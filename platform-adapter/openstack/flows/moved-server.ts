@@ -3,6 +3,7 @@
 import type { Json } from '../../../core/units.ts';
 import { listBlockDevices, type NovaBlockDevice, saveBlockDevice } from '../wire/block-devices.ts';
 import { getInfoCache } from '../wire/instances.ts';
+import { forEach } from './each.ts';
 import type { Flow, Stage } from './flow.ts';
 import { cachedPorts, ensurePorts, type ServerPort } from './ports.ts';
 import { deviceName, ensureAttached, inBootOrder, type ServerVolume } from './volumes.ts';
@@ -48,9 +49,9 @@ async function keepVolume(flow: Flow, device: NovaBlockDevice, volume: string, s
 
 /** Takes all volumes of the server from their host in Cinder; they stay the server's. */
 export async function keepVolumes(flow: Flow, signal: AbortSignal): Promise<void> {
-  for (const device of await listBlockDevices(flow.conductor(signal), flow.instance)) {
+  await forEach(await listBlockDevices(flow.conductor(signal), flow.instance), async (device) => {
     if (device.volume_id !== null) await keepVolume(flow, device, device.volume_id, signal);
-  }
+  });
 }
 
 /** `keepVolumes` as a stage. */
@@ -82,5 +83,6 @@ export function keptVolumesStage(flow: Flow, image: string | null = null): Stage
       return volumes as unknown as Json;
     },
     undo: ({ signal }) => keepVolumes(flow, signal),
+    leaves: true,
   };
 }

@@ -6,6 +6,7 @@ import { getInfoCache, saveInfoCache } from '../wire/instances.ts';
 import { novaError } from '../wire/nova-errors.ts';
 import type { RequestedNetwork } from '../wire/requests.ts';
 import { deleteVirtualInterfaces, ensureVirtualInterface } from '../wire/virtual-interfaces.ts';
+import { forEach } from './each.ts';
 import { type Flow, makingMs, type Stage, sentInstance } from './flow.ts';
 import { ifThere } from './nova-record.ts';
 
@@ -175,7 +176,7 @@ async function securityGroupIds(
 export async function dropPorts(flow: Flow, keep: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
   const admin = flow.parts.services.neutron;
   const ports = await admin.listPorts({ deviceId: flow.instance }, options(flow, signal));
-  for (const { id } of ports) await releasePort(flow, id, keep.has(id), signal);
+  await forEach(ports, ({ id }) => releasePort(flow, id, keep.has(id), signal));
 }
 
 /** Takes one port from the server: deleted, or, where it was given, unbound. One that is gone is fine. */
@@ -265,6 +266,7 @@ export function portsStage(
       await dropPorts(flow, new Set(given), signal);
       await ifThere(deleteVirtualInterfaces(flow.conductor(signal), flow.instance));
     },
+    leaves: true,
   };
 }
 
@@ -285,6 +287,7 @@ export function infoCacheStage(flow: Flow): Stage {
     async undo({ signal }) {
       await ifThere(saveInfoCache(flow.conductor(signal), flow.instance, []));
     },
+    leaves: true,
   };
 }
 

@@ -130,13 +130,13 @@ function migrationStage(flow: Flow): Stage {
 /** The server is in error; an evacuation's migration has failed, and no place is kept on this host. */
 const failure: FailurePolicy = {
   fault: true,
-  async instead(flow, error, signal, reached) {
+  async instead(flow, error, signal, wayBack) {
     const { migration } = flow.request;
     if (typeof migration === 'number') {
       await ifThere(saveMigration(flow.adminConductor(signal), migration, { status: 'failed' }));
       await freeHere(flow, signal);
     }
-    await tellFailure(flow, error, errorOut, signal, reached);
+    await tellFailure(flow, error, errorOut, signal, wayBack);
   },
 };
 

@@ -49,6 +49,7 @@ function rescueStages(flow: Flow): readonly Stage[] {
         }
       },
       undo: ({ signal }) => giveBackRescueVolume(flow, signal),
+      leaves: true,
     },
     {
       name: 'rescue',
@@ -120,6 +121,7 @@ const unrescue: FlowDefinition = {
         async undo({ signal }) {
           if (rescueVolumeHere(flow) === null) await release(signal);
         },
+        leaves: true,
       },
       {
         name: 'unrescue',

@@ -225,8 +225,8 @@ const revertResize: FlowDefinition = {
 /** The server is in error on this host, which it is on by now, and nothing is left of the move. */
 const revertFailure: FailurePolicy = {
   fault: true,
-  async instead(flow, error, signal, reached) {
-    await tellFailure(flow, error, errorOut, signal, reached);
+  async instead(flow, error, signal, wayBack) {
+    await tellFailure(flow, error, errorOut, signal, wayBack);
     await forgetMove(flow, signal);
   },
 };

@@ -5,8 +5,9 @@ import { createKeyedLock } from '../../../core/operation/keyed-lock.ts';
 import { asId, type InstanceId, type Json, type JsonObject, type OperationId } from '../../../core/units.ts';
 import type { Accepted, FlowRecord, FlowStore, NewFlow } from '../store.ts';
 import type { ReceivedContext } from '../wire/context.ts';
-import { endEvent, putBack, writeFault } from './bracket.ts';
-import { type Flow, type FlowDefinition, type FlowParts, makingMs } from './flow.ts';
+import { endEvent, isAway, putBack, writeFault } from './bracket.ts';
+import { type Flow, type FlowDefinition, type FlowParts, makingMs, patientRetry } from './flow.ts';
+import { currentInstance } from './nova-record.ts';
 import { openFlow, type StoredRequest } from './scope.ts';
 
 /** A request of nova that becomes a flow. */
@@ -65,6 +66,7 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
   /** What a flow that somebody waits for failed with, whole. */
   const failures = new Map<string, DpuError>();
   const waitedFor = new Set<string>();
+  const stopped = new AbortController();
   let accepted = 0;
 
   const definitionOf = (method: string): FlowDefinition => {
@@ -105,10 +107,38 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
       .settled(record.id)
       .then(async () => {
         const end = store.get(record.id);
-        if (end?.state === 'stuck') await tellStuck(end);
         if (end && isEnded(end.state)) credentials.delete(record.id);
+        if (end?.state === 'stuck') await told(end.id, tellStuck);
       })
       .catch((error: unknown) => log.warn('nova was not told of a stuck flow', { flow: record.id, error }));
+  }
+
+  /** Tells nova of a stuck flow however long nova is away, unless it goes on meanwhile or the daemon stops. */
+  async function told(id: OperationId, tell: (record: FlowRecord) => Promise<void>): Promise<void> {
+    const { firstDelayMs, factor, maxDelayMs } = patientRetry;
+    for (let delay = firstDelayMs; ; delay = Math.min(delay * factor, maxDelayMs)) {
+      const record = store.get(id);
+      if (record?.state !== 'stuck' || stopped.signal.aborted) return;
+      try {
+        await tell(record);
+        return;
+      } catch (error) {
+        if (!isAway(error)) throw error;
+      }
+      try {
+        await clock.sleep(delay, stopped.signal);
+      } catch {
+        return; // the daemon stops; the next one looks again
+      }
+    }
+  }
+
+  /** As `tellStuck`, for one that was stuck when the daemon ended: a server that has no task any more was told of then. */
+  async function tellAgain(record: FlowRecord): Promise<void> {
+    if (store.unendedOf(record.instance).length > 1) return; // a later request has the server
+    const conductor = open(record, {}).conductor(AbortSignal.timeout(120_000));
+    const now = await currentInstance(conductor, record.instance);
+    if (now !== undefined && now.task_state !== null) await tellStuck(record);
   }
 
   /** What waits for an operator here is an error to nova's users. */
@@ -174,6 +204,10 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
       for (const record of store.unended()) {
         engine.submit(record);
         if (record.state !== 'stuck') follow(record);
+        else
+          told(record.id, tellAgain).catch((error: unknown) =>
+            log.warn('nova was not told of a stuck flow', { flow: record.id, error }),
+          );
       }
     },
     accept,
@@ -204,6 +238,7 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
     settled: (id, signal) => engine.settled(asId<OperationId>(id), signal),
     counts: engine.counts,
     async stop(drainMs) {
+      stopped.abort();
       await engine.stop(drainMs);
     },
   };

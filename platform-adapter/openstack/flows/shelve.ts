@@ -93,6 +93,7 @@ function unshelveStages(flow: Flow): readonly Stage[] {
       async undo({ signal }) {
         await flow.parts.placement.deleteAllocations(flow.instance, options(flow, signal));
       },
+      leaves: true,
     },
     {
       name: 'claimed',

@@ -12,16 +12,13 @@ import {
 } from '../wire/block-devices.ts';
 import { isNova, novaError } from '../wire/nova-errors.ts';
 import { type Arguments, checkUuid, readServer, textArgument } from './arguments.ts';
-import { bracketed, type FailurePolicy } from './bracket.ts';
+import { bracketed } from './bracket.ts';
 import { compute } from './compute.ts';
 import type { Flow, FlowDefinition, Stage } from './flow.ts';
 import { faultOnly } from './interfaces.ts';
 import { deviceName, ensureAttached, type ServerVolume } from './volumes.ts';
 
 const options = (flow: Flow, signal: AbortSignal) => ({ signal, requestId: flow.context.request_id });
-
-/** What is no request of a user: no action, no fault. */
-const silent: FailurePolicy = { fault: false, instead: () => Promise.resolve() };
 
 /** Names of disks that a server can have; far more than a card has functions. */
 const mostDevices = 256;
@@ -143,6 +140,7 @@ const attach: FlowDefinition = {
           if (attachment !== null) await flow.parts.services.cinder.deleteAttachment(attachment, options(flow, signal));
           await destroyBlockDevice(conductor, bdm.id);
         },
+        leaves: true,
       },
       {
         name: 'attach',
@@ -198,6 +196,7 @@ const detach: FlowDefinition = {
         async undo({ signal }) {
           await cinder.rollDetaching(volume, options(flow, signal));
         },
+        leaves: true,
       },
       {
         name: 'detach',
@@ -241,12 +240,16 @@ const swap: FlowDefinition = {
         if (typeof attachment === 'string') await cinder.deleteAttachment(attachment, options(flow, signal));
         await cinder.rollDetaching(String(old), options(flow, signal));
       },
+      leaves: true,
     };
     return bracketed(flow, [stage], { failure: faultOnly });
   },
 };
 
-/** Cinder's `volume-extended`: the instance sees the new size, and nova's mapping has it. */
+/**
+ * Cinder's `volume-extended`: nova's mapping has the new size, and the instance sees it. The user's action says whether it does, and a failure is a fault,
+ * as with nova; the volume is larger all the same.
+ */
 const extended: FlowDefinition = {
   planVersion: 1,
   event: 'compute_extend_volume',
@@ -264,16 +267,16 @@ const extended: FlowDefinition = {
         const mapping = await ifMapped(getBlockDevice(conductor, volume, flow.instance));
         if (mapping?.id == null) return undefined; // it was detached meanwhile
         const { sizeGib } = await flow.parts.services.cinder.showVolume(volume, options(flow, signal));
+        await saveBlockDevice(conductor, mapping.id, { volume_size: sizeGib });
         if (isHere(flow, volume)) {
           const size = sizeGib * 2 ** 30;
           const args = { uuid: flow.instance, volume_id: volume, size_bytes: size };
           await compute(flow, `extend-${sizeGib}`, 'resize_volume', args, signal);
         }
-        await saveBlockDevice(conductor, mapping.id, { volume_size: sizeGib });
         return undefined;
       },
     };
-    return bracketed(flow, [stage], { failure: silent });
+    return bracketed(flow, [stage], { failure: faultOnly });
   },
 };
 

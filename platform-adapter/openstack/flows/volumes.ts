@@ -1,9 +1,10 @@
-import { DpuError, hasCode } from '../../../core/errors.ts';
+import { DpuError, hasCode, toDpuError } from '../../../core/errors.ts';
 import type { Json, JsonObject } from '../../../core/units.ts';
 import { asInitiator } from '../connector.ts';
 import type { CinderVolume, NewVolume } from '../rest/cinder.ts';
 import { listBlockDevices, type NovaBlockDevice, saveBlockDevice } from '../wire/block-devices.ts';
 import { novaError } from '../wire/nova-errors.ts';
+import { forEach } from './each.ts';
 import { type Flow, makingMs, type Stage, sentInstance } from './flow.ts';
 import { ifThere } from './nova-record.ts';
 
@@ -210,6 +211,7 @@ export function volumesStage(flow: Flow): Stage {
       return volumes as unknown as Json;
     },
     undo: ({ signal }) => giveBackVolumes(flow, signal),
+    leaves: true,
   };
 }
 
@@ -229,11 +231,14 @@ async function giveBackVolumes(flow: Flow, signal: AbortSignal): Promise<void> {
   const metadata = { [madeFor.instance]: flow.instance };
   const made = await cinder.listVolumes({ metadata, allProjects: true }, options(flow, signal));
   const given = new Map(sentDevices(flow).map((device) => [device.id, device]));
-  for (const device of devices) {
-    if (device.volume_id === null || device.id === null) continue;
-    const ours = made.some(({ id }) => id === device.volume_id);
-    if (device.attachment_id !== null) await cinder.deleteAttachment(device.attachment_id, options(flow, signal));
-    const before = given.get(device.id);
+  const mapped = new Set<string>();
+  await forEach(devices, async ({ id, volume_id: volume, attachment_id: attachment }) => {
+    if (volume === null || id === null) return;
+    mapped.add(volume);
+    const before = given.get(id);
+    const ours = made.some((each) => each.id === volume) || before?.volume_id === null;
+    if (attachment !== null) await cinder.deleteAttachment(attachment, options(flow, signal));
+    if (ours) await mustDelete(flow, volume, signal);
     const changes = ours
       ? {
           volume_id: null,
@@ -243,9 +248,19 @@ async function giveBackVolumes(flow: Flow, signal: AbortSignal): Promise<void> {
           volume_size: before?.volume_size ?? null,
         }
       : { connection_info: null };
-    await ifThere(saveBlockDevice(conductor, device.id, changes));
-  }
-  for (const { id } of made) await deleteVolume(flow, id, signal);
+    // last of all: what is left is known by its mapping
+    await ifThere(saveBlockDevice(conductor, id, changes));
+  });
+  await forEach(
+    made.filter(({ id }) => !mapped.has(id)),
+    ({ id }) => mustDelete(flow, id, signal),
+  );
+}
+
+/** @throws `bad_state` where Cinder says that it can't be deleted. */
+async function mustDelete(flow: Flow, volume: string, signal: AbortSignal): Promise<void> {
+  if (await deleteVolume(flow, volume, signal)) return;
+  throw new DpuError('bad_state', 'a volume that was made for the server cannot be deleted', { details: { volume } });
 }
 
 /** The mappings as they came with the request. */
@@ -253,34 +268,46 @@ function sentDevices(flow: Flow): readonly NovaBlockDevice[] {
   return (flow.request.devices ?? []) as unknown as readonly NovaBlockDevice[];
 }
 
-/** Ends a server's attachments, and deletes the volumes that go with it. */
+/**
+ * Ends a server's attachments, and deletes the volumes that go with it. What Cinder refuses for good keeps no server from being deleted: as with
+ * nova, it stays for an operator.
+ */
 export async function releaseVolumes(
   flow: Flow,
   volumes: readonly VolumeToRelease[],
   signal: AbortSignal,
 ): Promise<void> {
-  const { cinder } = flow.parts.services;
-  for (const { attachment } of volumes) {
-    if (attachment !== null) await cinder.deleteAttachment(attachment, options(flow, signal));
+  const { services, log } = flow.parts;
+  for (const { volume, attachment, goesToo } of volumes) {
+    try {
+      if (attachment !== null) await services.cinder.deleteAttachment(attachment, options(flow, signal));
+      if (goesToo) await deleteVolume(flow, volume, signal);
+    } catch (error) {
+      if (signal.aborted || toDpuError(error, 'a volume could not be given back').retry === 'backoff') throw error;
+      const facts = { flow: flow.id, volume, attachment, error };
+      log.error('Cinder does not take a volume back from a server that is deleted', facts);
+    }
   }
-  for (const { volume, goesToo } of volumes) if (goesToo) await deleteVolume(flow, volume, signal);
 }
 
 /**
  * Deletes a volume. One that can't be deleted (it has snapshots) stays: as with nova, its server goes all the same.
+ * Answers whether it is gone.
  */
-export async function deleteVolume(flow: Flow, volume: string, signal: AbortSignal): Promise<void> {
+export async function deleteVolume(flow: Flow, volume: string, signal: AbortSignal): Promise<boolean> {
   const { services, log } = flow.parts;
   try {
     await services.cinder.waitForVolume(volume, ['available', 'error'], { signal, timeoutMs: 30_000 });
   } catch (error) {
-    if (hasCode(error, 'not_found')) return;
+    if (hasCode(error, 'not_found')) return true;
     if (!hasCode(error, 'bad_state') && !hasCode(error, 'timeout')) throw error; // the delete itself says more
   }
   try {
     await services.cinder.deleteVolume(volume, options(flow, signal));
+    return true;
   } catch (error) {
     if (!hasCode(error, 'bad_state') && !hasCode(error, 'invalid')) throw error;
     log.warn('a volume that goes with its server cannot be deleted', { flow: flow.id, volume, error });
+    return false;
   }
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Clock } from '../../../core/ports/clock.ts';
 import { silentLog } from '../../../core/ports/log.ts';
 import type { Json, JsonObject } from '../../../core/units.ts';
 import { systemClock } from '../../../kit/clock.ts';
@@ -67,6 +68,8 @@ export interface SceneOptions {
   readonly instance?: JsonObject;
   readonly settings?: Partial<FlowSettings>;
   readonly notifier?: NonNullable<FlowParts['notifier']>;
+  /** The machine's unless told. */
+  readonly clock?: Clock;
 }
 
 /** An object of nova. */
@@ -150,6 +153,7 @@ export function createFlowScene(options: SceneOptions = {}): FlowScene {
   const cloud = createFakeServices();
   const compute = createFakeCompute();
   const messages = new Map<string, Cast>();
+  const { clock = systemClock } = options;
   let life = 0;
   let writes = 0;
   let dead = false;
@@ -211,9 +215,9 @@ export function createFlowScene(options: SceneOptions = {}): FlowScene {
       compute: compute.service,
       settings: { ...settings, ...options.settings },
       notifier: options.notifier ?? null,
-      events: createExternalEvents(systemClock),
+      events: createExternalEvents(clock),
       resourcesChanged: () => {},
-      clock: systemClock,
+      clock,
       random: systemRandom,
       log: silentLog,
     };
