@@ -121,6 +121,7 @@ function settingsOf(root: OpenstackRoot, openstack: OpenStackConfig): OpenstackS
       reportIntervalMs: openstack.report_interval_s * 1000,
       resourcesIntervalMs: openstack.resource_interval_s * 1000,
       resizeConfirmWindowSec: openstack.resize_confirm_window_s,
+      reclaimIntervalSec: openstack.reclaim_instance_interval_s,
     },
     flows: {
       host,

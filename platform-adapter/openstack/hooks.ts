@@ -8,7 +8,7 @@ import type { FlowService } from './flows/service.ts';
 import type { NodeHooks } from './node/nova-node.ts';
 import type { NovaRpc } from './wire/conductor.ts';
 import { adminContext } from './wire/context.ts';
-import { getInstance, listInstanceUuids } from './wire/instances.ts';
+import { getInstance, listInstanceUuids, readInstance } from './wire/instances.ts';
 import { isNova } from './wire/nova-errors.ts';
 
 /** What the node's periodic work needs of those who handle servers. */
@@ -107,6 +107,14 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
         const state = stateOf(record.uuid);
         if (state === undefined || flows.busy(record.uuid) || !differsFrom(record, state)) continue;
         await own('power_sync', { instance: record.uuid, state });
+      }
+    },
+    async reclaim(instances) {
+      for (const instance of instances) {
+        const { uuid } = readInstance(instance, 'instance');
+        if (flows.busy(uuid)) continue;
+        parts.log.info('a server that was deleted softly is deleted', { instance: uuid });
+        await own('terminate_instance', { instance });
       }
     },
     async confirmMoves(migrations) {

@@ -191,6 +191,10 @@ export interface SocDaemonConfig {
        */
       resource_interval_s?: number;
       /**
+       * A server on this host that is deleted softly for so long is deleted, in seconds; nova's `reclaim_instance_interval`, which nova-api must have, too. 0: never.
+       */
+      reclaim_instance_interval_s?: number;
+      /**
        * A resize or cold migration to this host that is finished for so long is confirmed without its user, in seconds; nova's `resize_confirm_window`. 0: never.
        */
       resize_confirm_window_s?: number;

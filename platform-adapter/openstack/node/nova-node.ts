@@ -1,9 +1,10 @@
 import { DpuError, hasCode } from '../../../core/errors.ts';
 import type { ComputeService } from '../../../core/ports/compute-service.ts';
 import { cleanExpiredConsoles } from '../wire/console-tokens.ts';
-import { listInstancesByHost, type NovaInstance } from '../wire/instances.ts';
+import { listInstancesByHost, listSoftDeleted, type NovaInstance, readInstance } from '../wire/instances.ts';
 import { listUnconfirmed, type NovaMigration } from '../wire/migrations.ts';
 import { isNova } from '../wire/nova-errors.ts';
+import type { Primitive } from '../wire/objects.ts';
 import { syncInstances } from '../wire/scheduler.ts';
 import { type ServiceRecord, saveService } from '../wire/service-records.ts';
 import { type Periodic, type PeriodicTask, startPeriodic } from './periodic.ts';
@@ -25,6 +26,8 @@ export interface NodeHooks {
   syncPowerStates(instances: readonly NovaInstance[], signal: AbortSignal): Promise<void>;
   /** Confirms moves to this host that nobody confirmed in time. */
   confirmMoves(migrations: readonly NovaMigration[], signal: AbortSignal): Promise<void>;
+  /** Deletes servers whose time to be restored is over; as nova sent them. */
+  reclaim(instances: readonly Primitive[], signal: AbortSignal): Promise<void>;
   /** More work that is done again and again once requests are taken. */
   readonly tasks?: readonly PeriodicTask[];
 }
@@ -56,8 +59,8 @@ const firstReportMs = 0;
 const firstRetryMs = 1_000;
 const mostRetryMs = 60_000;
 const consoleIntervalMs = 300_000;
-/** How often nova looks for moves that nobody confirmed; a shorter window is looked at as often as it ends. */
-const mostConfirmIntervalMs = 60_000;
+/** How often nova looks for what its users have left; a shorter time is looked at as often as it ends. */
+const mostWindowMs = 60_000;
 
 /** Begins to register with the control plane, and goes on trying while it is away; then reports until it is stopped. */
 export function startNovaNode(parts: NovaNodeParts): NovaNode {
@@ -135,23 +138,30 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
         intervalMs: consoleIntervalMs,
         run: (stop) => cleanExpiredConsoles(rpc.conductor(own(stop))),
       },
-      ...confirmTasks(),
+      ...windowTasks(),
       ...(hooks.tasks ?? []),
     ];
   }
 
-  function confirmTasks(): readonly PeriodicTask[] {
-    const { resizeConfirmWindowSec: window } = settings;
-    if (window === 0) return [];
+  /** What users have left for longer than they may; a time of 0 is none. */
+  function windowTasks(): readonly PeriodicTask[] {
+    const { resizeConfirmWindowSec: confirmSec, reclaimIntervalSec: reclaimSec } = settings;
+    const task = (name: string, seconds: number, run: PeriodicTask['run']): readonly PeriodicTask[] =>
+      seconds === 0 ? [] : [{ name, intervalMs: Math.min(seconds * 1000, mostWindowMs), run }];
     return [
-      {
-        name: 'unconfirmed',
-        intervalMs: Math.min(window * 1000, mostConfirmIntervalMs),
-        async run(stop) {
-          const conductor = rpc.conductor(ownScope(parts, stop));
-          await hooks.confirmMoves(await listUnconfirmed(conductor, window, host), stop);
-        },
-      },
+      ...task('unconfirmed', confirmSec, async (stop) => {
+        const conductor = rpc.conductor(ownScope(parts, stop));
+        await hooks.confirmMoves(await listUnconfirmed(conductor, confirmSec, host), stop);
+      }),
+      ...task('reclaim', reclaimSec, async (stop) => {
+        const all = await listSoftDeleted(rpc.conductor(ownScope(parts, stop)), host);
+        const before = clock.wallMs() - reclaimSec * 1000;
+        const isOver = (each: Primitive): boolean => {
+          const { deleted_at: at } = readInstance(each, 'instance');
+          return at === null || Date.parse(at) <= before;
+        };
+        await hooks.reclaim(all.filter(isOver), stop);
+      }),
     ];
   }
 

@@ -35,6 +35,8 @@ export interface NodeSettings {
   readonly powerSyncIntervalMs: number;
   /** nova's resize_confirm_window, in seconds: a move that is finished that long is confirmed. 0: never. */
   readonly resizeConfirmWindowSec: number;
+  /** nova's reclaim_instance_interval, in seconds: a server that is deleted softly that long is deleted. 0: never. */
+  readonly reclaimIntervalSec: number;
 }
 
 /** nova's own defaults, and what every node of ours can do. */
@@ -59,4 +61,5 @@ export const defaultNodeSettings = {
   schedulerSyncIntervalMs: 120_000,
   powerSyncIntervalMs: 600_000,
   resizeConfirmWindowSec: 0,
+  reclaimIntervalSec: 0,
 } as const satisfies Partial<NodeSettings>;

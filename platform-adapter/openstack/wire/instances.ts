@@ -77,6 +77,8 @@ const instanceFields = {
   launched_at: nullable(text),
   terminated_at: nullable(text),
   availability_zone: nullable(text),
+  /** Of a soft delete, too. */
+  deleted_at: nullable(text),
   display_name: nullable(text),
   display_description: nullable(text),
   locked: orElse(flag, false),
@@ -230,6 +232,15 @@ export async function listInstanceUuids(conductor: Conductor, host: string): Pro
 export async function saveInfoCache(conductor: Conductor, uuid: string, networkInfo: Json): Promise<void> {
   const changes = { instance_uuid: uuid, network_info: JSON.stringify(networkInfo) };
   const version = versionOf(conductor.release, 'InstanceInfoCache');
+/** The servers of a host that are deleted softly, and with which nothing is being done: as nova sends them. */
+export async function listSoftDeleted(conductor: Conductor, host: string): Promise<readonly Primitive[]> {
+  const filters = { vm_state: 'soft-delete', task_state: null, host };
+  const expected_attrs = ['metadata', 'system_metadata', 'flavor'];
+  const answer = await conductor.classAction('InstanceList', 'get_by_filters', [filters], { expected_attrs });
+  readInstances(answer, 'instances');
+  return (answer as unknown as Primitive)['nova_object.data'].objects as unknown as readonly Primitive[];
+}
+
   await conductor.objectAction(sparse('InstanceInfoCache', version, {}, changes), 'save');
 }
 

@@ -64,6 +64,7 @@ export function startScene(recording: Recording, status: Partial<NodeStatus> = {
         serve: async () => void asked.push('serve'),
         healInfoCache: async (instance) => void asked.push(`heal ${instance}`),
         syncPowerStates: async (instances) => void asked.push(`power ${instances.length}`),
+        reclaim: async (instances) => void asked.push(`reclaim ${instances.length}`),
         confirmMoves: async (migrations) => void asked.push(`confirm ${migrations.length}`),
         ...hooks,
       },

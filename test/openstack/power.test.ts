@@ -1,0 +1,115 @@
+/** What servers' users do to the power of their servers, and servers that are deleted softly. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openNode } from '../../tools/openstack/node.ts';
+import { type Cloud, openCloud } from './support/cloud.ts';
+import { expectNothingLeft } from './support/leaks.ts';
+import { NODES, type NodeName, nodeOptions, PEER } from './support/nodes.ts';
+import { type Servers, serversOf } from './support/servers.ts';
+
+/** nova's power states. */
+const power = { running: 1, paused: 3, off: 4 } as const;
+
+let cloud: Cloud;
+let servers: Servers;
+
+beforeAll(async () => {
+  cloud = await openCloud();
+  servers = serversOf(cloud);
+});
+afterEach(async () => {
+  await servers.removeAll();
+  await expectNothingLeft(cloud);
+});
+
+describe.skipIf(PEER !== 'ours').each(['bm', 'vm'] as const)('the power of a server on the node %s', (name) => {
+  /** Results of the newest action's events. */
+  async function lastResult(id: string): Promise<readonly (string | null)[]> {
+    const all = await servers.actions(id);
+    return all[0]?.events.map(({ result }) => result) ?? [];
+  }
+
+  it('is switched by reboots, and what a bare-metal host can’t do is refused and changes nothing', async () => {
+    const id = await servers.create(name, { networks: 'none' });
+    await servers.until(id, 'ACTIVE');
+    for (const type of ['SOFT', 'HARD']) {
+      await servers.act(id, { reboot: { type } });
+      expect(await servers.until(id, 'ACTIVE')).toMatchObject({ 'OS-EXT-STS:power_state': power.running });
+      expect(await lastResult(id)).toEqual(['Success']);
+    }
+    await servers.act(id, { 'os-stop': null });
+    await servers.until(id, 'SHUTOFF');
+    await expect(servers.act(id, { reboot: { type: 'SOFT' } })).rejects.toMatchObject({ status: 409 });
+    await servers.act(id, { reboot: { type: 'HARD' } });
+    expect(await servers.until(id, 'ACTIVE')).toMatchObject({ 'OS-EXT-STS:power_state': power.running });
+
+    for (const [action, back, status, state] of [
+      ['pause', 'unpause', 'PAUSED', power.paused],
+      ['suspend', 'resume', 'SUSPENDED', power.off],
+    ] as const) {
+      await servers.act(id, { [action]: null });
+      if (name === 'vm') {
+        expect(await servers.until(id, status)).toMatchObject({ 'OS-EXT-STS:power_state': state });
+        await servers.act(id, { [back]: null });
+      }
+      expect(await servers.until(id, 'ACTIVE')).toMatchObject({ 'OS-EXT-STS:power_state': power.running });
+      await expect.poll(() => lastResult(id)).toEqual([name === 'vm' ? 'Success' : 'Error']);
+    }
+    expect((await servers.show(id)).fault).toBeUndefined();
+  });
+});
+
+describe.skipIf(PEER !== 'ours')('a server that is deleted softly', () => {
+  /** nova-api as an operator sets it who lets users restore what they deleted; and as it was again. */
+  async function withSoftDeletes(work: () => Promise<void>): Promise<void> {
+    const file = join(cloud.stack.layout.dir, 'etc/nova/nova.conf');
+    const before = await readFile(file, 'utf8');
+    const restart = async (text: string): Promise<void> => {
+      await writeFile(file, text);
+      await cloud.stack.stop('nova-api');
+      await cloud.stack.start('nova-api');
+    };
+    await restart(`${before}\n[DEFAULT]\nreclaim_instance_interval = 3600\n`);
+    try {
+      await work();
+    } finally {
+      await restart(before);
+    }
+  }
+
+  async function restartVmNode(openstack: Readonly<Record<string, unknown>>): Promise<void> {
+    const node = await openNode({ ...nodeOptions(cloud.stack, NODES.vm), openstack });
+    await node.stop();
+    await node.start();
+  }
+
+  it('is off, comes back, and goes for good by its user or by its time', async () => {
+    const names: readonly NodeName[] = ['bm', 'vm'];
+    const ids = await Promise.all(names.map((name) => servers.create(name)));
+    const [bm = '', vm = ''] = ids;
+    const all = (status: string) => Promise.all(ids.map((id) => servers.until(id, status)));
+    await all('ACTIVE');
+    await withSoftDeletes(async () => {
+      for (const id of ids) await servers.remove(id);
+      for (const server of await all('SOFT_DELETED')) {
+        expect(server).toMatchObject({ 'OS-EXT-STS:vm_state': 'soft-delete', 'OS-EXT-STS:power_state': power.off });
+        expect(await servers.ports(server.id)).toHaveLength(1);
+      }
+      for (const id of ids) await servers.act(id, { restore: null });
+      for (const server of await all('ACTIVE')) {
+        expect(server).toMatchObject({ 'OS-EXT-STS:vm_state': 'active', 'OS-EXT-STS:power_state': power.running });
+      }
+      for (const id of ids) await servers.remove(id);
+      await all('SOFT_DELETED');
+      await servers.act(bm, { forceDelete: null });
+      await servers.untilGone(bm);
+      await restartVmNode({ reclaim_instance_interval_s: 1 });
+      try {
+        await servers.untilGone(vm);
+      } finally {
+        await restartVmNode({});
+      }
+    });
+  });
+});
