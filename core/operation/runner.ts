@@ -54,6 +54,8 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
   const log = parts.log.child({ operation: operation.id, kind: operation.kind, instance: operation.instance });
   const states = new Map<string, StepState>();
   const flights = new Map<string, Promise<void>>();
+  /** Steps that are journaled as begun with the end of the one before them, by name; ends when that is committed. */
+  const begun = new Map<string, Promise<void>>();
   /** Aborted by cancel, by a failure beside, or by `cutOff`: ends effects of the forward direction. */
   const forward = new AbortController();
   const stop = new AbortController();
@@ -116,14 +118,11 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
     const release = await lockFor(step, AbortSignal.any([forward.signal, draining.signal]));
     if (!release) return;
     try {
+      const before = begun.get(step.name);
+      begun.delete(step.name);
+      await before;
       if (draining.signal.aborted || forward.signal.aborted) return;
-      if (step.name === plan.pivot) pivotBegun = true;
-      own.phase = 'doing';
-      own.attempts += 1;
-      await journal.write([
-        ...(step.intent ? [{ type: 'records', changes: step.intent } as const] : []),
-        { type: 'step', operation: operation.id, step: step.name, phase: 'doing', attempts: own.attempts },
-      ]);
+      if (before === undefined) await journal.write(begin(plan, step));
       const outcome = await attempt({
         clock,
         random,
@@ -152,11 +151,32 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
         { ...stepEntry(step.name, own), output: own.output },
       ];
       const last = plan.steps.every((each) => state(each.name).phase === 'done');
-      if (!last) await journal.write(entries);
+      if (!last) await writeAndBegin(plan, entries);
       else await end('succeeded', entries, plan.result?.((name) => state(name).output) ?? null);
     } finally {
       release();
     }
+  }
+
+  /** Marks a step as begun; answers what the journal is to say before its effect. */
+  function begin({ pivot }: Plan, { name, intent }: Step): readonly JournalEntry[] {
+    const own = state(name);
+    if (name === pivot) pivotBegun = true;
+    own.phase = 'doing';
+    own.attempts += 1;
+    return [
+      ...(intent ? [{ type: 'records', changes: intent } as const] : []),
+      { type: 'step', operation: operation.id, step: name, phase: 'doing', attempts: own.attempts },
+    ];
+  }
+
+  /** Writes the entries, and in the same commit that the steps which may follow now are begun: one commit a step instead of two. */
+  async function writeAndBegin(plan: Plan, entries: readonly JournalEntry[]): Promise<void> {
+    const goesOn = !failure && !cancelled && !draining.signal.aborted && !forward.signal.aborted;
+    const next = goesOn ? plan.steps.filter((step) => step.exclusive === undefined && ready(step)) : [];
+    const written = journal.write([...entries, ...next.flatMap((step) => begin(plan, step))]);
+    for (const { name } of next) begun.set(name, written);
+    await written;
   }
 
   function stepEntry(name: string, own: StepState): Extract<JournalEntry, { type: 'step' }> {
@@ -170,11 +190,11 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
     };
   }
 
-  /** Whether a step would be begun again after a cut-off: it is in flight, and so not begun twice. */
+  /** Whether a step may be begun, or again after a cut-off: not while it is in flight, or journaled as begun already. */
   function ready(step: Step): boolean {
     const { phase } = state(step.name);
     if (phase !== 'pending' && phase !== 'doing') return false;
-    return !flights.has(step.name) && step.after.every((name) => state(name).phase === 'done');
+    return !flights.has(step.name) && !begun.has(step.name) && step.after.every((name) => state(name).phase === 'done');
   }
 
   function launch(name: string, work: Promise<void>): void {
@@ -228,7 +248,10 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
         await landing();
         return end('stuck');
       }
-      for (const step of plan.steps) if (ready(step)) launch(step.name, runStep(plan, step));
+      for (const step of plan.steps) {
+        const { name } = step;
+        if (!flights.has(name) && (begun.has(name) || ready(step))) launch(name, runStep(plan, step));
+      }
       await nextEvent();
     }
   }
@@ -334,7 +357,7 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
         plan = planner.plan(operation, input);
         checkPlan(plan);
         if (draining.signal.aborted) return 'stopped';
-        await journal.write([
+        await writeAndBegin(plan, [
           { type: 'started', operation: operation.id, input, steps: plan.steps.map((step) => step.name) },
         ]);
       } else {
