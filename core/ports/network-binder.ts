@@ -10,6 +10,15 @@ export interface BindSpec {
   readonly mark: OwnershipMark;
 }
 
+/** What a binding waits for. */
+export interface BindWait {
+  /**
+   * false: answered as soon as the switch has the port, whether or not traffic passes yet. So is mended what was bound before: another host may have
+   * the port by now, and nobody must wait for that. Default true.
+   */
+  readonly traffic?: boolean;
+}
+
 /** A port of the integration bridge. */
 export interface NetworkBinding {
   readonly portId: PortId;
@@ -33,7 +42,7 @@ export interface QosSpec {
 /** Binds representors to the integration bridge (OVS). Every mutator is an ensure. */
 export interface NetworkBinder {
   /** @throws `conflict`, `not_found` (no such representor), `unavailable`, `timeout`. */
-  bind(spec: BindSpec, signal?: AbortSignal): Promise<NetworkBinding>;
+  bind(spec: BindSpec, signal?: AbortSignal, wait?: BindWait): Promise<NetworkBinding>;
   /** One that is not there is fine; one that is not ours is `denied`. */
   unbind(portId: PortId, signal?: AbortSignal): Promise<void>;
   list(signal?: AbortSignal): Promise<readonly NetworkBinding[]>;

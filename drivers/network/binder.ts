@@ -170,7 +170,7 @@ export function createOvsNetworkBinder(options: SwitchOptions): OvsNetwork {
   }
 
   const network: OvsNetwork = {
-    async bind(spec, signal) {
+    async bind(spec, signal, { traffic = true } = {}) {
       signal?.throwIfAborted();
       await bridgeSwitch.requireUp(signal);
       // numbers and names are chosen one after the other; waiting for the switch is not
@@ -178,7 +178,7 @@ export function createOvsNetworkBinder(options: SwitchOptions): OvsNetwork {
       const cache = await link.cache(signal);
       try {
         await awaitTaken(cache, each, {
-          waitOvnInstalled,
+          waitOvnInstalled: waitOvnInstalled && traffic,
           timeoutMs: bridgeSwitch.bindTimeoutMs,
           signal,
           representor: spec.representor,

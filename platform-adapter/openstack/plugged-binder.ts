@@ -24,8 +24,9 @@ export function createPluggedBinder(binder: NetworkBinder, { neutron, timeoutMs,
   if (timeoutMs === 0) return binder;
   return {
     ...binder,
-    async bind(spec, signal) {
-      const bound = await binder.bind(spec, signal);
+    async bind(spec, signal, wait) {
+      const bound = await binder.bind(spec, signal, wait);
+      if (wait?.traffic === false) return bound;
       const endsAt = clock.monotonicMs() + Math.min(timeoutMs, mostMs);
       while (!(await isActive(neutron, spec.portId, signal)) && clock.monotonicMs() < endsAt)
         await clock.sleep(lookEveryMs, signal);

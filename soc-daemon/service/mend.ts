@@ -124,7 +124,8 @@ async function bind(
       throw new DpuError('hardware', 'the card gave the function no representor');
     }
     const { representor, mac } = now;
-    await peers.binder.bind({ portId: asId<PortId>(binding.key), functionId: row.id, representor, mac, mark }, signal);
+    const portId = asId<PortId>(binding.key);
+    await peers.binder.bind({ portId, functionId: row.id, representor, mac, mark }, signal, { traffic: false });
     return;
   }
   const volumeId = asId<VolumeId>(binding.key);

@@ -217,6 +217,7 @@ describe.runIf(haveOvs('faults of Open vSwitch'))('Open vSwitch', () => {
     expect(await binding).toMatchObject({ healthy: true });
     const hasty = open({ waitOvnInstalled: true, flows: 'controller', bindTimeoutMs: 50 });
     await rejection(hasty.bind(specOf(2)), 'timeout');
+    expect(await hasty.bind(specOf(2), undefined, { traffic: false })).toMatchObject({ healthy: false });
   });
 
   it("writes no flow and refuses limits and rules where the flows are another's", async () => {

@@ -41,6 +41,10 @@ describe('a switch of OpenStack', () => {
     const off = scene(['DOWN'], 0);
     await off.binder.bind(spec);
     expect(off.asked).toEqual([]);
+
+    const mended = scene(['DOWN']);
+    await mended.binder.bind(spec, undefined, { traffic: false });
+    expect(mended.asked).toEqual([]);
   });
 
   it('does not fail since Neutron is away', async () => {
