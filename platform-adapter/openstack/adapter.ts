@@ -186,6 +186,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
         transport,
         flags: settings.flags,
         release,
+        nova,
         host,
         prefetch: settings.prefetch,
         maxBodyBytes: settings.maxBodyBytes,

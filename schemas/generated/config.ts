@@ -105,9 +105,9 @@ export interface SocDaemonConfig {
      */
     openstack?: {
       /**
-       * Nova's release, which fixes the service version and the versions of objects.
+       * Nova's release (2022.2, 2023.1, 2023.2, 2024.1), which fixes the service version and the versions of objects. Tested: zed.
        */
-      release?: 'zed';
+      release?: 'zed' | 'antelope' | 'bobcat' | 'caracal';
       /**
        * Nova's `host`, and the chassis' hostname in OVN. Default: `node.hostname`.
        */

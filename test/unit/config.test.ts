@@ -38,6 +38,8 @@ describe('the configuration', () => {
     };
     expect(() => loadConfig(file, refuse)).toThrow(/soc-daemon\.yaml:3: this name won't do/);
     expect(refusal(`${least}log: { level: loud }\n`).message).toMatch(/:5: .*log\.level must be one of "/);
+    const release = `${least}platform: { kind: openstack, openstack: { release: yoga, auth_url: "http://k/v3", password_file: p, transport_url_file: t } }\n`;
+    expect(refusal(release).message).toMatch(/platform\.openstack\.release must be one of "zed", "antelope"/);
   });
 
   it('is complete when the least is said', () => {

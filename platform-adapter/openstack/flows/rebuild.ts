@@ -50,12 +50,18 @@ function reimageStage(flow: Flow): Stage {
   };
 }
 
+/** Whether the server is to be off after it: it was, or its caller says so (compute RPC 6.2, an evacuation by API 2.95). One in error becomes active. */
+function endsStopped(flow: Flow): boolean {
+  const before = sentInstance(flow).vm_state;
+  return before === 'stopped' || (flow.request.target === 'stopped' && before !== 'error');
+}
+
 /** A server that was off is off again. */
 function asBeforeStage(flow: Flow): Stage {
   return {
     name: 'as-before',
     async run({ signal }) {
-      if (sentInstance(flow).vm_state !== 'stopped') return undefined;
+      if (!endsStopped(flow)) return undefined;
       await compute(flow, 'stop', 'stop_instance', { uuid: flow.instance, timeout: 0 }, signal);
       return undefined;
     },
@@ -64,7 +70,7 @@ function asBeforeStage(flow: Flow): Stage {
 
 function stages(flow: Flow): readonly Stage[] {
   const { host, node } = flow.settings;
-  const stopped = sentInstance(flow).vm_state === 'stopped';
+  const stopped = endsStopped(flow);
   const here: readonly Stage[] = isEvacuation(flow)
     ? [claimStage(flow)]
     : [
@@ -170,6 +176,7 @@ const rebuild: FlowDefinition = {
       migration,
       image: textArgument(args, 'image_ref'),
       reimage: flagArgument(args, 'reimage_boot_volume', false),
+      target: textArgument(args, 'target_state'),
       adminPassword: textArgument(args, 'new_pass', 1024),
       key: String(migration ?? ''),
     } satisfies Record<string, Json>);

@@ -10,9 +10,11 @@ import {
 import { DpuError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/ports/log.ts';
 import type { FlowService } from '../flows/service.ts';
+import type { NovaRpc } from '../wire/conductor.ts';
 import { type ReceivedContext, readContext } from '../wire/context.ts';
 import { novaFailure } from '../wire/nova-errors.ts';
 import type { Release } from '../wire/releases.ts';
+import { readableArguments } from './later-objects.ts';
 
 /** Answers one call of nova; what it answers is sent as it is. */
 export type CallHandler = (
@@ -25,6 +27,8 @@ export interface ComputeRpcParts {
   readonly transport: Transport;
   readonly flags: QueueFlags;
   readonly release: Release;
+  /** Brings objects of later releases back. */
+  readonly nova: Pick<NovaRpc, 'conductor'>;
   /** nova's host: requests come to `compute.<host>`. */
   readonly host: string;
   readonly prefetch: number;
@@ -45,13 +49,21 @@ const olderVersion = '5.13';
 
 /** Methods of compute RPC: a cast is acknowledged to the broker when its flow is journaled, a call when it was answered. */
 export function computeEndpoints(
-  parts: Pick<ComputeRpcParts, 'flows' | 'casts' | 'calls' | 'release'>,
+  parts: Pick<ComputeRpcParts, 'flows' | 'casts' | 'calls' | 'release' | 'nova' | 'log'>,
 ): readonly Endpoint[] {
+  const ofOurs = (args: Readonly<Record<string, unknown>>, received: ReceivedContext, signal: AbortSignal) =>
+    readableArguments(
+      args,
+      parts.release,
+      () => parts.nova.conductor({ context: received.context, signal }),
+      parts.log,
+    );
   const cast =
     (method: string): Handler =>
-    async (args, context) => {
+    async (sent, context) => {
       try {
         const received = readContext(context.context);
+        const args = await ofOurs(sent, received, context.signal);
         const { id } = await parts.flows.accept({ method, args, received, uniqueId: context.uniqueId });
         context.ack();
         // nova's API calls what it otherwise casts where it must not go on before (confirm_resize within a delete)
@@ -63,9 +75,10 @@ export function computeEndpoints(
     };
   const call =
     (handler: CallHandler): Handler =>
-    async (args, { context, uniqueId, signal }) => {
+    async (sent, { context, uniqueId, signal }) => {
       try {
-        return await handler(args, { received: readContext(context), uniqueId, signal });
+        const received = readContext(context);
+        return await handler(await ofOurs(sent, received, signal), { received, uniqueId, signal });
       } catch (error) {
         throw novaFailure(error);
       }

@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../../../core/units.ts';
 import { type RequestContext, type UserCredentials, wireContext } from './context.ts';
 import { fromMessaging } from './nova-errors.ts';
 import { isPrimitive, type Primitive } from './objects.ts';
-import { manifest, type Release } from './releases.ts';
+import { isNewer, manifest, type Release } from './releases.ts';
 
 /** For whom a call is made, and until when. */
 export interface CallScope {
@@ -35,7 +35,7 @@ export interface Conductor {
   objectAction(object: Primitive, method: string, args?: readonly Json[], kwargs?: JsonObject): Promise<ActionAnswer>;
   /** Runs a method of a class (`InstanceList.get_by_host`) and answers its object, or what else it answers. */
   classAction(name: string, method: string, args?: readonly Json[], kwargs?: JsonObject): Promise<Json>;
-  /** The object as our release knows it, where its major version is beyond ours; else itself. */
+  /** The object as our release knows it, where it is of a later one (object_backport_versions); else itself. */
   readable(object: Primitive): Promise<Primitive>;
   /** Whether a conductor answers, within `timeoutMs`. */
   ping(timeoutMs?: number): Promise<void>;
@@ -146,8 +146,7 @@ function conductorOn(client: TopicClient, release: Release, scope: CallScope): C
     async readable(object) {
       const name = object['nova_object.name'];
       const ours = release.objects[name];
-      const major = (version: string): number => Number.parseInt(version, 10);
-      if (ours === undefined || major(object['nova_object.version']) <= major(ours)) return object;
+      if (ours === undefined || !isNewer(object['nova_object.version'], ours)) return object;
       const answer = await call(`${name}: backport`, 'object_backport_versions', {
         objinst: object as unknown as Json,
         object_versions: manifest(release, name),

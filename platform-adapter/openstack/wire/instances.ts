@@ -18,6 +18,7 @@ import {
   whole,
 } from './objects.ts';
 import { versionOf } from './releases.ts';
+import { computeId } from './service-records.ts';
 
 const flavorFields = {
   id: nullable(whole),
@@ -76,9 +77,9 @@ const instanceFields = {
   created_at: nullable(text),
   launched_at: nullable(text),
   terminated_at: nullable(text),
-  availability_zone: nullable(text),
   /** Of a soft delete, too. */
   deleted_at: nullable(text),
+  availability_zone: nullable(text),
   display_name: nullable(text),
   display_description: nullable(text),
   locked: orElse(flag, false),
@@ -146,7 +147,8 @@ export async function saveInstance(
   changes: JsonObject,
   options: SaveOptions = {},
 ): Promise<JsonObject> {
-  const object = sparse('Instance', versionOf(conductor.release, 'Instance'), { uuid }, changes);
+  const node = await computeId(conductor, 'compute_id', changes.host, changes.node);
+  const object = sparse('Instance', versionOf(conductor.release, 'Instance'), { uuid }, { ...changes, ...node });
   return (await conductor.objectAction(object, 'save', [], expectation(changes, options))).updates;
 }
 
@@ -223,15 +225,6 @@ export async function listInstancesByNode(
   return readInstances(answer, 'instances');
 }
 
-/** The id of each server of a host, for what only counts them. */
-export async function listInstanceUuids(conductor: Conductor, host: string): Promise<readonly string[]> {
-  return listOf(text)(await conductor.classAction('InstanceList', 'get_uuids_by_host', [host]), 'instances');
-}
-
-/** Writes the network information that the API shows addresses from (InstanceInfoCache.save). @throws `not_found`. */
-export async function saveInfoCache(conductor: Conductor, uuid: string, networkInfo: Json): Promise<void> {
-  const changes = { instance_uuid: uuid, network_info: JSON.stringify(networkInfo) };
-  const version = versionOf(conductor.release, 'InstanceInfoCache');
 /** The servers of a host that are deleted softly, and with which nothing is being done: as nova sends them. */
 export async function listSoftDeleted(conductor: Conductor, host: string): Promise<readonly Primitive[]> {
   const filters = { vm_state: 'soft-delete', task_state: null, host };
@@ -241,6 +234,15 @@ export async function listSoftDeleted(conductor: Conductor, host: string): Promi
   return (answer as unknown as Primitive)['nova_object.data'].objects as unknown as readonly Primitive[];
 }
 
+/** The id of each server of a host, for what only counts them. */
+export async function listInstanceUuids(conductor: Conductor, host: string): Promise<readonly string[]> {
+  return listOf(text)(await conductor.classAction('InstanceList', 'get_uuids_by_host', [host]), 'instances');
+}
+
+/** Writes the network information that the API shows addresses from (InstanceInfoCache.save). @throws `not_found`. */
+export async function saveInfoCache(conductor: Conductor, uuid: string, networkInfo: Json): Promise<void> {
+  const changes = { instance_uuid: uuid, network_info: JSON.stringify(networkInfo) };
+  const version = versionOf(conductor.release, 'InstanceInfoCache');
   await conductor.objectAction(sparse('InstanceInfoCache', version, {}, changes), 'save');
 }
 

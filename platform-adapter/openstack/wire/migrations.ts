@@ -13,6 +13,7 @@ import {
   whole,
 } from './objects.ts';
 import { type Release, versionOf } from './releases.ts';
+import { computeId } from './service-records.ts';
 
 const fields = {
   id: whole,
@@ -56,7 +57,9 @@ export async function getMigration(conductor: Conductor, id: number): Promise<No
 
 /** Saves these fields (`{status: 'finished'}`). @throws `not_found`. */
 export async function saveMigration(conductor: Conductor, id: number, changes: JsonObject): Promise<void> {
-  await conductor.objectAction(sparse('Migration', versionOf(conductor.release, 'Migration'), { id }, changes), 'save');
+  const node = await computeId(conductor, 'dest_compute_id', changes.dest_compute, changes.dest_node);
+  const object = sparse('Migration', versionOf(conductor.release, 'Migration'), { id }, { ...changes, ...node });
+  await conductor.objectAction(object, 'save');
 }
 
 /** Makes a migration; nova sets `source_compute` and so on as given. Answers its number and uuid. */

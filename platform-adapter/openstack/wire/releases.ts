@@ -19,10 +19,10 @@ export interface Release {
   readonly objects: Readonly<Record<string, string>>;
 }
 
-/** Releases that we know the numbers of. */
-export type ReleaseName = 'zed';
+/** Releases that we know the numbers of: 2022.2, 2023.1, 2023.2, 2024.1. */
+export type ReleaseName = 'zed' | 'antelope' | 'bobcat' | 'caracal';
 
-/** Classes whose objects are part of an object of the class; they go into the manifest of a query (Zed). */
+/** Classes whose objects are part of an object of the class; they go into the manifest of a query; the same in all of our releases. */
 const parts: Readonly<Record<string, readonly string[]>> = {
   BlockDeviceMapping: ['Instance'],
   BlockDeviceMappingList: ['BlockDeviceMapping'],
@@ -126,9 +126,22 @@ const zedObjects: Readonly<Record<string, string>> = {
 
 const rpc = { computeSends: '6.0', conductor: '3.0', scheduler: '4.5' } as const;
 
+/** From here on a server and a migration say the id of their node's record, and a save of `node` without it is refused. */
+const bobcatObjects = { ...zedObjects, Instance: '2.8', Migration: '1.8' } as const;
+
+const caracalObjects = {
+  ...bobcatObjects,
+  ConsoleAuthToken: '1.2',
+  ImageMetaProps: '1.37',
+  RequestSpec: '1.15',
+} as const;
+
 /**
- * As nova's own tree has it: SERVICE_VERSION, SERVICE_VERSION_ALIASES and the classes' VERSION of its stable branch (2022.2). A later release is more
- * than a row: from 65 on a compute service keeps its node's identity, and from 66 on it honours `target_state` of a rebuild.
+ * As nova's own tree has it (26.2.2, 27.5.1, 28.3.1, 29.2.0): SERVICE_VERSION, OLDEST_SUPPORTED_SERVICE_VERSION with its alias, the RPC target of
+ * nova/compute/manager.py, and the classes' VERSION. What a later release asks of a compute service besides:
+ * - 65: it keeps its node's identity over restarts, as ours does;
+ * - 66 (compute RPC 6.2): `target_state` of rebuild_instance;
+ * - 67 (compute RPC 6.3): `delete_attachment` of remove_volume_connection.
  */
 const releases: Readonly<Record<ReleaseName, Release>> = {
   zed: {
@@ -138,7 +151,40 @@ const releases: Readonly<Record<ReleaseName, Release>> = {
     rpc: { ...rpc, compute: '6.1' },
     objects: zedObjects,
   },
+  antelope: {
+    name: 'antelope',
+    serviceVersion: 66,
+    oldestServiceVersion: 61,
+    rpc: { ...rpc, compute: '6.2' },
+    objects: zedObjects,
+  },
+  bobcat: {
+    name: 'bobcat',
+    serviceVersion: 66,
+    oldestServiceVersion: 66,
+    rpc: { ...rpc, compute: '6.2' },
+    objects: bobcatObjects,
+  },
+  caracal: {
+    name: 'caracal',
+    serviceVersion: 67,
+    oldestServiceVersion: 66,
+    rpc: { ...rpc, compute: '6.3' },
+    objects: caracalObjects,
+  },
 };
+
+/** Whether objects of nova say the id of a node's record wherever they say its name. */
+export function hasComputeIds(release: Release): boolean {
+  return isNewer(versionOf(release, 'Instance'), '2.7');
+}
+
+/** Whether an object's version is beyond another; a third part is a backport's and tells nothing. */
+export function isNewer(version: string, than: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [otherMajor = 0, otherMinor = 0] = than.split('.').map(Number);
+  return major === otherMajor ? minor > otherMinor : major > otherMajor;
+}
 
 /** The table's row of a release. */
 export function releaseOf(name: ReleaseName): Release {

@@ -14,7 +14,7 @@ import {
   text,
   whole,
 } from './objects.ts';
-import { versionOf } from './releases.ts';
+import { hasComputeIds, versionOf } from './releases.ts';
 
 const binary = 'nova-compute';
 
@@ -127,6 +127,21 @@ export async function getComputeNode(
     if (isNova(error, 'ComputeHostNotFound')) return undefined;
     throw error;
   }
+}
+
+/**
+ * What a save that names a node has to say besides where the release asks for it: the id of the node's record, as `field`; null with no node. Empty where
+ * the save names none.
+ */
+export async function computeId(
+  conductor: Conductor,
+  field: 'compute_id' | 'dest_compute_id',
+  host: Json | undefined,
+  node: Json | undefined,
+): Promise<JsonObject> {
+  if (node === undefined || !hasComputeIds(conductor.release)) return {};
+  if (typeof host !== 'string' || typeof node !== 'string') return { [field]: null };
+  return { [field]: (await getComputeNode(conductor, host, node))?.id ?? null };
 }
 
 /** All nodes of a host. */

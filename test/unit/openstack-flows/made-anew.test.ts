@@ -191,4 +191,19 @@ describe('rebuild_instance', () => {
     expect(attachmentsOf(one).some(({ id }) => old.includes(id))).toBe(false);
     expect([...one.cloud.volumes.values()]).toMatchObject([{ imageMetadata: {} }]);
   });
+
+  it.each([
+    ['active', 'stopped', 4],
+    ['error', 'active', 1],
+  ] as const)(
+    'leaves one that was %s %s where its caller wants it stopped (compute RPC 6.2)',
+    async (before, after, power) => {
+      const one = await built();
+      await one.compute.service.submit('destroy_instance', { uuid: server }, { by: 'test' });
+      asks(one, { host: 'dead', node: 'dead', vm_state: before });
+      await rebuild(one, { recreate: true, migration: null, target_state: 'stopped' });
+      expect(one.nova.instance).toMatchObject({ vm_state: after, power_state: power, task_state: null, host });
+      expect(one.compute.instances.get(server)).toBe(after);
+    },
+  );
 });

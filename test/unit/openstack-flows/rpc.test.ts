@@ -1,6 +1,7 @@
 import type { CallContext } from 'oslo-messaging';
 import { describe, expect, it } from 'vitest';
 import { DpuError } from '../../../core/errors.ts';
+import { silentLog } from '../../../core/ports/log.ts';
 import { computeEndpoints } from '../../../platform-adapter/openstack/rpc/server.ts';
 import type { FlowRecord } from '../../../platform-adapter/openstack/store.ts';
 import { novaError } from '../../../platform-adapter/openstack/wire/nova-errors.ts';
@@ -25,6 +26,8 @@ function scene(accept: (method: string) => void = () => {}) {
       get_host_uptime: async (args) => args,
     },
     release: releaseOf('zed'),
+    nova: { conductor: () => Promise.reject(new Error('nothing is to be brought back')) as never },
+    log: silentLog,
   });
   const context = (kind: 'call' | 'cast', request = true) =>
     ({
