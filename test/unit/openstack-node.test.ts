@@ -233,6 +233,34 @@ describe('resources', () => {
     await node.stop();
   });
 
+  it('are told once for what changes within two seconds, and with one question', async () => {
+    const scene = startScene(again());
+    const { nova, clock } = scene;
+    registeredBefore(nova);
+    const node = scene.start();
+    await clock.drive(node.serving, 60_000);
+    const [lists, nodes] = ['InstanceList.get_by_host_and_node', 'ComputeNodeList.get_all_by_host'];
+    const asked = (name: string): number => calls(nova.said, name).length;
+    const before = {
+      lists: asked(lists),
+      nodes: asked(nodes),
+      http: nova.said.filter((each) => each.kind === 'http').length,
+    };
+    node.refresh();
+    await clock.advance(1500);
+    node.refresh();
+    node.refresh();
+    await clock.advance(600);
+    expect(asked(lists)).toBe(before.lists + 1);
+    await clock.advance(10_000);
+    expect(asked(lists)).toBe(before.lists + 1);
+    expect(asked(nodes)).toBe(before.nodes);
+    expect(nova.said.filter((each) => each.kind === 'http')).toHaveLength(before.http);
+    await clock.advance(60_000);
+    expect(asked(nodes)).toBe(before.nodes + 1);
+    await node.stop();
+  });
+
   it('are told anew when somebody else wrote in between', async () => {
     const { nova, clock, start } = startScene(again());
     const conflict = { errors: [{ status: 409, code: 'placement.concurrent_update' }] };

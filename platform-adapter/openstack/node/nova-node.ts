@@ -1,5 +1,6 @@
 import { DpuError, hasCode } from '../../../core/errors.ts';
 import type { ComputeService } from '../../../core/ports/compute-service.ts';
+import type { NodeStatus } from '../../../schemas/generated/node-status.ts';
 import { cleanExpiredConsoles } from '../wire/console-tokens.ts';
 import { listInstancesByHost, listSoftDeleted, type NovaInstance, readInstance } from '../wire/instances.ts';
 import { listUnconfirmed, type NovaMigration } from '../wire/migrations.ts';
@@ -42,7 +43,7 @@ export interface NovaNodeParts extends ResourceParts {
 export interface NovaNode {
   /** Requests are taken. Rejects with the reason when it is stopped before. */
   readonly serving: Promise<void>;
-  /** Tells nova and Placement now what changed: after a build, a resize, a delete. */
+  /** Tells nova and Placement soon what changed: after a build, a resize, a delete. Changes that follow each other closely are told as one. */
   refresh(): void;
   /** The broker is there again: the next report does not wait. */
   reconnected(): void;
@@ -58,6 +59,9 @@ export interface NovaNode {
 const firstReportMs = 0;
 const firstRetryMs = 1_000;
 const mostRetryMs = 60_000;
+
+/** How long changes of what servers use are gathered. Placement knows of each at once, by its allocation; this is for nova's own filters and lists. */
+const gatherMs = 2_000;
 const consoleIntervalMs = 300_000;
 /** How often nova looks for what its users have left; a shorter time is looked at as often as it ends. */
 const mostWindowMs = 60_000;
@@ -117,7 +121,7 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
       listInstancesByHost(rpc.conductor(own(stop)), host, [], { use_slave: true });
     return [
       { name: 'report', firstMs: firstReportMs, intervalMs: settings.reportIntervalMs, ...heartbeat(service) },
-      { name: 'resources', intervalMs: settings.resourcesIntervalMs, run: (stop) => resources.update(stop) },
+      { name: 'resources', intervalMs: settings.resourcesIntervalMs, run: (stop) => resources.updateUsage(stop) },
       { name: 'info-cache', intervalMs: settings.healIntervalMs, run: healer(servers) },
       {
         name: 'scheduler',
@@ -203,20 +207,22 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
     };
   }
 
-  const refresh = (): void => periodic?.hurry('resources');
-  let last = readiness();
+  const refresh = (): void => periodic?.hurry('resources', gatherMs);
+  let last = readiness(parts.service.nodeStatus());
   const unsubscribe = parts.service.subscribe((event) => {
     if (event.type !== 'node') return;
-    const now = readiness();
-    if (now === last) return;
+    const now = readiness(event.data as NodeStatus);
+    if (now.offer !== last.offer) periodic?.hurry('resources');
+    else if (now.instances !== last.instances) refresh();
     last = now;
-    refresh();
   });
 
-  /** What of the status changes the offer. */
-  function readiness(): string {
-    const { ready, total_cpu, total_mem, instances } = parts.service.nodeStatus();
-    return JSON.stringify([ready, total_cpu, total_mem, instances.map(({ uuid }) => uuid)]);
+  /** What of the status changes the offer: at once, and by what instances that nova does not know of hold. */
+  function readiness({ ready, total_cpu, total_mem, instances }: NodeStatus) {
+    return {
+      offer: JSON.stringify([ready, total_cpu, total_mem]),
+      instances: instances.map(({ uuid }) => uuid).join(),
+    };
   }
 
   const serving = begin();

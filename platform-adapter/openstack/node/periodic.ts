@@ -15,8 +15,8 @@ export interface PeriodicTask {
 
 /** Tasks that run until they are stopped. */
 export interface Periodic {
-  /** Runs a task as soon as it may: at once, or when its present run has ended. */
-  hurry(name: string): void;
+  /** Runs a task within so many milliseconds, at once unless told; what is asked for meanwhile is the same run, but for a run that has begun. */
+  hurry(name: string, withinMs?: number): void;
   /** Ends when no task runs any more. */
   stop(): Promise<void>;
 }
@@ -28,16 +28,20 @@ export function startPeriodic(
 ): Periodic {
   const stopping = new AbortController();
   const running = new Set<Promise<void>>();
-  const hurries = new Map<string, () => void>();
+  const hurries = new Map<string, (withinMs: number) => void>();
 
   function start(task: PeriodicTask): void {
     let timer: Timer;
     let busy = false;
-    let again = false;
+    /** After the present run: within so many milliseconds; undefined: in its own time. */
+    let again: number | undefined;
+    let dueMs = 0;
     let failures = 0;
 
     function schedule(ms: number): void {
-      if (!stopping.signal.aborted) timer = clock.timer(ms, begin);
+      if (stopping.signal.aborted) return;
+      dueMs = clock.monotonicMs() + ms;
+      timer = clock.timer(ms, begin);
     }
 
     function begin(): void {
@@ -59,8 +63,8 @@ export function startPeriodic(
         log[level]('periodic task failed; it is tried again', { task: task.name, error });
       } finally {
         busy = false;
-        schedule(again ? 0 : delay());
-        again = false;
+        schedule(again ?? delay());
+        again = undefined;
       }
     }
 
@@ -69,23 +73,25 @@ export function startPeriodic(
       return Math.min(task.intervalMs, task.retryMs * 2 ** Math.min(failures - 1, 20));
     }
 
-    hurries.set(task.name, () => {
+    hurries.set(task.name, (withinMs) => {
       if (busy) {
-        again = true;
+        again = Math.min(again ?? withinMs, withinMs);
         return;
       }
+      if (withinMs > 0 && dueMs - clock.monotonicMs() <= withinMs) return;
       timer.cancel();
-      begin();
+      if (withinMs > 0) schedule(withinMs);
+      else begin();
     });
     stopping.signal.addEventListener('abort', () => timer.cancel(), { once: true });
-    timer = clock.timer(task.firstMs ?? task.intervalMs, begin);
+    schedule(task.firstMs ?? task.intervalMs);
   }
 
   for (const task of tasks) start(task);
 
   return {
-    hurry: (name) => {
-      if (!stopping.signal.aborted) hurries.get(name)?.();
+    hurry: (name, withinMs = 0) => {
+      if (!stopping.signal.aborted) hurries.get(name)?.(withinMs);
     },
     async stop() {
       stopping.abort();

@@ -43,6 +43,11 @@ export interface Resources {
    * @throws `not_found` when the record was there and is not any more: an operator took the node out.
    */
   update(signal: AbortSignal): Promise<void>;
+  /**
+   * As `update`, soon after servers came or went: asks for nova's servers and for nothing else that it was told in the last `resourcesIntervalMs`. A
+   * whole `update` where that is longer ago, or failed.
+   */
+  updateUsage(signal: AbortSignal): Promise<void>;
   /** nova's set_host_enabled: the trait at once, and the service's record is the API's affair. */
   setEnabled(enabled: boolean, signal: AbortSignal): Promise<void>;
   /** The node's record, once it was made or found. */
@@ -58,6 +63,10 @@ export function createResources(parts: ResourceParts): Resources {
   let provider: Provider | undefined;
   /** What nova has of us; undefined: unknown, so everything is saved. */
   let saved: JsonObject | undefined;
+  /** Until when what the last whole update found is good enough, by the monotonic clock; 0: there was none, or an update failed since. */
+  let trustedUntil = 0;
+  /** Whether an operator disabled the service in nova. */
+  let disabled = false;
 
   function factsOf(conductor: Conductor, instances: readonly NovaInstance[]) {
     const status = parts.service.nodeStatus();
@@ -120,31 +129,60 @@ export function createResources(parts: ResourceParts): Resources {
     }
   }
 
+  /** Saves what changed of the record, and reports to Placement. */
+  async function tell(
+    conductor: Conductor,
+    node: ComputeNodeRecord,
+    instances: readonly NovaInstance[],
+    signal: AbortSignal,
+    lookFirst: () => Promise<void> = async () => {},
+  ): Promise<void> {
+    const facts = factsOf(conductor, instances);
+    const wanted = { ...nodeFields(facts), ...usageFields(facts) };
+    const changes = changed(saved ?? {}, wanted);
+    if (Object.keys(changes).length > 0) {
+      await saveComputeNode(conductor, node, changes);
+      saved = { ...saved, ...wanted };
+    }
+    const servers = new Set(instances.map(({ uuid }) => uuid));
+    await lookFirst();
+    await providerOf(node).report(offerOf(settings, facts.status, { servers, disabled }), signal);
+  }
+
+  async function updateAll(signal: AbortSignal): Promise<void> {
+    const conductor = rpc.conductor(ownScope(parts, signal));
+    const until = parts.clock.monotonicMs() + settings.resourcesIntervalMs;
+    trustedUntil = 0;
+    const { node, isNew } = await ensureRecord(conductor);
+    const kept = providerOf(node);
+    if (record?.id !== node.id && !isNew) saved = undefined;
+    record = node;
+    const { host, node: name } = settings;
+    const instances = await listInstancesByNode(conductor, host, name, usedAttributes);
+    const migrations = await listMigrationsInProgress(conductor, host, name);
+    if (!isNew) await dropAllocations(conductor, await kept.consumers(signal), instances, migrations, signal);
+    await tell(conductor, node, instances, signal, async () => {
+      ({ disabled } = await getComputeService(conductor, host));
+    });
+    trustedUntil = until;
+  }
+
   return {
-    async update(signal) {
-      const conductor = rpc.conductor(ownScope(parts, signal));
-      const { node, isNew } = await ensureRecord(conductor);
-      const kept = providerOf(node);
-      if (record?.id !== node.id && !isNew) saved = undefined;
-      record = node;
-      const { host, node: name } = settings;
-      const instances = await listInstancesByNode(conductor, host, name, usedAttributes);
-      const migrations = await listMigrationsInProgress(conductor, host, name);
-      if (!isNew) await dropAllocations(conductor, await kept.consumers(signal), instances, migrations, signal);
-      const facts = factsOf(conductor, instances);
-      const wanted = { ...nodeFields(facts), ...usageFields(facts) };
-      const changes = changed(saved ?? {}, wanted);
-      if (Object.keys(changes).length > 0) {
-        await saveComputeNode(conductor, node, changes);
-        saved = { ...saved, ...wanted };
+    update: updateAll,
+    async updateUsage(signal) {
+      const until = trustedUntil;
+      if (record === undefined || parts.clock.monotonicMs() >= until) {
+        await updateAll(signal);
+        return;
       }
-      const { disabled } = await getComputeService(conductor, host);
-      const servers = new Set(instances.map(({ uuid }) => uuid));
-      await kept.report(offerOf(settings, facts.status, { servers, disabled }), signal);
+      const conductor = rpc.conductor(ownScope(parts, signal));
+      trustedUntil = 0;
+      await tell(conductor, record, await listInstancesByNode(conductor, settings.host, settings.node), signal);
+      trustedUntil = until;
     },
     async setEnabled(enabled, signal) {
-      const disabled = !enabled || !parts.service.nodeStatus().ready;
-      if (provider !== undefined) await provider.setDisabled(disabled, signal);
+      disabled = !enabled;
+      if (provider !== undefined) await provider.setDisabled(disabled || !parts.service.nodeStatus().ready, signal);
     },
     record: () => record,
   };
