@@ -283,7 +283,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
       return { ready, reasons };
     },
   });
-  const unmeasure = measure({ daemon, store, metrics, clock });
+  const unmeasure = measure({ daemon, store, metrics });
   const address = await api.listen();
   consoles?.listensAt(address);
   log.info('REST interface listens', { socket: address.socket, url: address.url });

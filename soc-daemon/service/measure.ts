@@ -1,6 +1,7 @@
 import { isEnded } from '../../core/operation/journal.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { NodeStore } from '../../core/ports/node-store.ts';
+import type { Operation } from '../../schemas/generated/operation.ts';
 import type { Daemon } from './daemon.ts';
 
 /** The counters that the daemon's state goes into; `kit/metrics.ts` has them. */
@@ -10,6 +11,7 @@ export interface DaemonMetrics {
   setBrokerConnected(connected: boolean): void;
   setOutboxDepth(casts: number): void;
   setNotReadyReasons(ids: readonly string[]): void;
+  beforeRender(look: () => void): () => void;
   setHealth(checks: readonly { readonly id: string; readonly state: string; readonly reason: string | null }[]): void;
 }
 
@@ -32,17 +34,16 @@ export function timeCommits(
 
 const outboxShown = 10_000;
 
-/** Keeps the counters as the daemon's state changes; answers how to stop. */
+/** Counts ends of operations as they come, and reads the daemon's state when the counters are asked for; answers how to stop. */
 export function measure(parts: {
   readonly daemon: Daemon;
-  readonly store: Pick<NodeStore, 'onCommit' | 'getOperation' | 'unendedOperations' | 'casts'>;
+  readonly store: Pick<NodeStore, 'unendedOperations' | 'casts'>;
   readonly metrics: DaemonMetrics;
-  readonly clock: Clock;
 }): () => void {
-  const { daemon, store, metrics, clock } = parts;
+  const { daemon, store, metrics } = parts;
   const ended = new Set<string>();
 
-  function refresh(): void {
+  function look(): void {
     const counts: Record<string, number> = {};
     for (const { state } of store.unendedOperations()) counts[state] = (counts[state] ?? 0) + 1;
     metrics.setOperations(counts);
@@ -52,29 +53,18 @@ export function measure(parts: {
     metrics.setBrokerConnected(daemon.adapters.some((adapter) => adapter.connected()));
   }
 
-  const stopListening = store.onCommit(({ operations }) => {
-    for (const id of operations) {
-      const record = store.getOperation(id);
-      if (!record || (!isEnded(record.state) && record.state !== 'stuck') || ended.has(id)) continue;
-      ended.add(id);
-      metrics.operationEnded({
-        kind: record.kind,
-        state: record.state,
-        code: record.error?.code ?? null,
-        seconds: (record.updatedAtMs - record.createdAtMs) / 1000,
-      });
-    }
+  const stopListening = daemon.service.subscribe(({ type, data }) => {
+    if (type !== 'operation') return;
+    const { id, kind, state, error, created_at, updated_at } = data as Operation;
+    if ((!isEnded(state) && state !== 'stuck') || ended.has(id)) return;
+    ended.add(id);
+    const seconds = (Date.parse(updated_at) - Date.parse(created_at)) / 1000;
+    metrics.operationEnded({ kind, state, code: error?.code ?? null, seconds });
     if (ended.size > 1000) ended.clear();
   });
-  let timer = clock.timer(0, tick);
-  function tick(): void {
-    refresh();
-    timer = clock.timer(refreshMs, tick);
-  }
+  const stopLooking = metrics.beforeRender(look);
   return () => {
     stopListening();
-    timer.cancel();
+    stopLooking();
   };
 }
-
-const refreshMs = 5000;
