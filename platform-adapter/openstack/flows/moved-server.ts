@@ -6,7 +6,7 @@ import { getInfoCache } from '../wire/instances.ts';
 import { forEach } from './each.ts';
 import type { Flow, Stage } from './flow.ts';
 import { cachedPorts, ensurePorts, type ServerPort } from './ports.ts';
-import { deviceName, ensureAttached, inBootOrder, type ServerVolume } from './volumes.ts';
+import { deviceNames, ensureAttached, inBootOrder, type ServerVolume } from './volumes.ts';
 
 const options = (flow: Flow, signal: AbortSignal) => ({ signal, requestId: flow.context.request_id });
 
@@ -74,11 +74,12 @@ export function keptVolumesStage(flow: Flow, image: string | null = null): Stage
     name: 'volumes',
     async run({ signal }) {
       const devices = inBootOrder(await listBlockDevices(flow.conductor(signal), flow.instance));
+      const names = deviceNames(devices);
       const volumes: ServerVolume[] = [];
       for (const [index, device] of devices.entries()) {
         const isRoot = device.boot_index === 0 && device.volume_id === null && image !== null;
         const disk = isRoot ? { ...device, source_type: 'image', image_id: image } : device;
-        volumes.push(await ensureAttached(flow, disk, deviceName(index), signal));
+        volumes.push(await ensureAttached(flow, disk, names[index] ?? '', signal));
       }
       return volumes as unknown as Json;
     },

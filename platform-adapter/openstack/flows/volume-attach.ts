@@ -11,12 +11,12 @@ import {
   saveBlockDevice,
 } from '../wire/block-devices.ts';
 import { isNova, novaError } from '../wire/nova-errors.ts';
-import { type Arguments, checkUuid, readServer, textArgument } from './arguments.ts';
+import { type Arguments, checkUuid, flagArgument, readServer, textArgument } from './arguments.ts';
 import { bracketed } from './bracket.ts';
 import { compute } from './compute.ts';
 import type { Flow, FlowDefinition, Stage } from './flow.ts';
 import { faultOnly } from './interfaces.ts';
-import { deviceName, ensureAttached, type ServerVolume } from './volumes.ts';
+import { deviceName, ensureAttached, refuseShared, type ServerVolume } from './volumes.ts';
 
 const options = (flow: Flow, signal: AbortSignal) => ({ signal, requestId: flow.context.request_id });
 
@@ -43,6 +43,7 @@ function mappingStage(flow: Flow): Stage {
         'volume' | 'device' | 'disk_bus' | 'device_type' | 'tag',
         string | null
       >;
+      if (flow.request.multiattach === true) refuseShared(String(volume));
       const devices = await listBlockDevices(conductor, flow.instance);
       const again = devices.find(({ volume_id }) => volume_id === volume);
       if (again !== undefined)
@@ -86,6 +87,7 @@ const reserve: FlowDefinition = {
       disk_bus: textArgument(args, 'disk_bus', 255),
       device_type: textArgument(args, 'device_type', 255),
       tag: textArgument(args, 'tag', 255),
+      multiattach: flagArgument(args, 'multiattach', false),
       key: volume,
     });
   },

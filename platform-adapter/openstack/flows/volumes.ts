@@ -59,6 +59,17 @@ export function deviceName(index: number): string {
   return `/dev/vd${index < 26 ? letter(index) : letter(Math.floor(index / 26) - 1) + letter(index % 26)}`;
 }
 
+/** The name of each disk, in their order: the one that it has, or else the first that no other has. */
+export function deviceNames(devices: readonly NovaBlockDevice[]): readonly string[] {
+  const taken = new Set(devices.map(({ device_name: name }) => name));
+  let next = 0;
+  return devices.map(({ device_name: name }) => {
+    if (name !== null) return name;
+    while (taken.has(deviceName(next))) next += 1;
+    return deviceName(next++);
+  });
+}
+
 /** GiB of a volume that is to be made for a mapping. */
 function sizeOf(flow: Flow, device: NovaBlockDevice): number {
   const { flavor, root_gb } = sentInstance(flow);
@@ -71,7 +82,8 @@ function sizeOf(flow: Flow, device: NovaBlockDevice): number {
     virtual_size?: number | null;
     size?: number | null;
   };
-  if (device.volume_size !== null && device.volume_size > 0) return device.volume_size;
+  if (device.volume_size !== null && device.volume_size > 0)
+    return device.guest_format === 'swap' ? Math.ceil(device.volume_size / 1024) : device.volume_size; // nova has swap in MiB
   const ofImage = Math.ceil(Math.max(virtual ?? 0, size ?? 0) / 2 ** 30);
   return Math.max(flavor?.root_gb ?? root_gb ?? 0, minDisk, ofImage, 1);
 }
@@ -129,6 +141,14 @@ async function ensureVolume(flow: Flow, device: NovaBlockDevice, signal: AbortSi
   });
 }
 
+/**
+ * Of a volume that several servers may have at once (Cinder's multiattach): no storage target of ours lets two functions write one volume. Nova says the
+ * same of every driver without the trait COMPUTE_VOLUME_MULTI_ATTACH. @throws MultiattachNotSupportedByVirtDriver as nova's class, always.
+ */
+export function refuseShared(volume: string): never {
+  throw novaError('MultiattachNotSupportedByVirtDriver', { volume_id: volume });
+}
+
 /** The attachment of a volume to the server: the one that nova's API made, or ours where that is gone. */
 async function ensureAttachment(
   flow: Flow,
@@ -167,6 +187,7 @@ export async function ensureAttached(
   if (device.id === null) throw novaError('InvalidBDM');
   const { cinder } = flow.parts.services;
   const volume = await ensureVolume(flow, device, signal);
+  if (volume.multiattach) refuseShared(volume.id);
   const attachmentId = await ensureAttachment(flow, volume.id, device.attachment_id, signal);
   const mountpoint = device.device_name ?? name;
   // known before there is more to it, so that a delete by the API finds it whatever becomes of us
@@ -205,9 +226,10 @@ export function volumesStage(flow: Flow): Stage {
     name: 'volumes',
     async run({ signal }) {
       const devices = inBootOrder(await listBlockDevices(flow.conductor(signal), flow.instance));
+      const names = deviceNames(devices);
       const volumes: ServerVolume[] = [];
       for (const [index, device] of devices.entries())
-        volumes.push(await ensureAttached(flow, device, deviceName(index), signal));
+        volumes.push(await ensureAttached(flow, device, names[index] ?? '', signal));
       return volumes as unknown as Json;
     },
     undo: ({ signal }) => giveBackVolumes(flow, signal),

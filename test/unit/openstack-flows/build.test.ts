@@ -62,6 +62,45 @@ describe('build_and_run_instance', () => {
     expect(one.nova.casts.map(({ topic, method }) => `${topic} ${method}`)).toEqual(['scheduler update_instance_info']);
   });
 
+  it('makes volumes of the sizes that nova means, and gives each disk a name of its own', async () => {
+    const blank = { ...imageDevice, source_type: 'blank', image_id: null, boot_index: -1 };
+    const devices = [
+      { ...blank, id: 1, uuid: 'e', volume_size: 3, device_name: '/dev/vdb' },
+      { ...blank, id: 2, uuid: 's', volume_size: 512, guest_format: 'swap' }, // MiB, where all else is GiB
+      { ...imageDevice, id: 3 },
+    ];
+    const one = scene({ devices });
+    await build(one);
+    expect(one.nova.instance).toMatchObject({ vm_state: 'active' });
+    const made = [1, 2, 3].map((id) => one.nova.devices.get(id));
+    expect(made).toMatchObject([
+      { device_name: '/dev/vdb', volume_size: 3 },
+      { device_name: '/dev/vdc', volume_size: 1 },
+      { device_name: '/dev/vda', volume_size: 2 },
+    ]);
+  });
+
+  it('is aborted by a volume that other servers may have at the same time', async () => {
+    const one = scene({ devices: [] });
+    const { id } = one.cloud.addVolume({ multiattach: true, status: 'reserved' });
+    const attachment = one.cloud.addAttachment(id, server).id;
+    one.nova.devices.set(1, {
+      ...imageDevice,
+      id: 1,
+      source_type: 'volume',
+      destination_type: 'volume',
+      delete_on_termination: false,
+      image_id: null,
+      volume_id: id,
+      attachment_id: attachment,
+    });
+    await build(one);
+    expect(one.nova.instance).toMatchObject({ vm_state: 'error', host: null });
+    expect(String(one.nova.faults[0]?.message)).toContain("has 'multiattach' set, which is not supported");
+    expect([...one.cloud.volumes.keys()]).toEqual([id]);
+    expect(one.cloud.attachments.size).toBe(0);
+  });
+
   it('makes a volume from the image, and says so in the mapping', async () => {
     const one = scene();
     await build(one);
