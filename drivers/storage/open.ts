@@ -1,13 +1,13 @@
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSpdkClient } from 'spdk-client';
-import { DpuError } from '../../core/errors.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { SnicController } from '../../core/ports/snic-controller.ts';
 import type { StorageTarget } from '../../core/ports/storage-target.ts';
 import type { VolumeService } from '../../core/ports/volume-service.ts';
 import type { LoadedConfig } from '../../kit/config.ts';
+import { readSecretFile } from '../../kit/credentials.ts';
 import { snapFrontEnd } from './front-snap.ts';
 import { vhostFrontEnd } from './front-vhost.ts';
 import { createSpdkStorageTarget } from './spdk-storage-target.ts';
@@ -67,7 +67,7 @@ export function openSpdkStorage(parts: {
     front: settings.front === 'snap' ? snapFrontEnd(spdk, snic) : vhostFrontEnd(spdk, clock),
     connections: {
       localDirs: () => realPaths([volumesDir, ...localDirs]),
-      cephSecret: (uuid) => cephKey(cephKeys[uuid]),
+      cephSecret: async (uuid) => (Object.hasOwn(cephKeys, uuid) ? readSecretFile(cephKeys[uuid] ?? '') : undefined),
       hostNqn: settings.host_nqn,
       initiatorIqn: settings.initiator_iqn,
     },
@@ -90,18 +90,4 @@ export function openSpdkStorage(parts: {
 async function realPaths(directories: readonly string[]): Promise<readonly string[]> {
   const found = await Promise.all(directories.map((each) => realpath(each).catch(() => undefined))); // absent: nothing is in it
   return found.filter((each) => each !== undefined);
-}
-
-/** A key from its file, alone or as a keyring; undefined without a file. @throws DpuError `denied` when others can read it. */
-async function cephKey(path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  try {
-    const { mode } = await stat(path);
-    if ((mode & 0o077) !== 0) throw new DpuError('denied', `${path} can be read by others: its mode must be 0600`);
-    const text = await readFile(path, 'utf8');
-    return /^\s*key\s*=\s*(\S+)/m.exec(text)?.[1] ?? text.trim();
-  } catch (cause) {
-    if (cause instanceof DpuError) throw cause;
-    throw new DpuError('unavailable', `the Ceph key ${path} can not be read`, { cause });
-  }
 }

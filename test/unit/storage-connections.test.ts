@@ -7,6 +7,7 @@ import { rejection } from '../contract/samples.ts';
 import { type FakeSpdk, fakeBdevs, fakeSpdk, type Params, refuse } from '../support/fake-spdk.ts';
 
 const volumeId = asId<VolumeId>('70000000-0000-4000-8000-000000000001');
+const second = asId<VolumeId>('70000000-0000-4000-8000-000000000002');
 const context: ConnectionContext = {
   volumeId,
   readOnly: false,
@@ -58,8 +59,7 @@ describe('a Ceph image', () => {
   it('shares one cluster with all images of the user', async () => {
     const spdk = ceph();
     expect((await open(spdk, 'rbd', cinder)).name).toBe(`vol-${volumeId}`);
-    const other = asId<VolumeId>('70000000-0000-4000-8000-000000000002');
-    await open(spdk, 'rbd', { ...cinder, name: 'volumes/volume-2' }, { volumeId: other, readOnly: true });
+    await open(spdk, 'rbd', { ...cinder, name: 'volumes/volume-2' }, { volumeId: second, readOnly: true });
     const [registered, again] = paramsOf(spdk, 'bdev_rbd_register_cluster');
     expect(registered).toMatchObject({
       user_id: 'cinder',
@@ -76,7 +76,7 @@ describe('a Ceph image', () => {
         cluster_name: cluster,
       },
       {
-        name: `vol-${other}-ro`,
+        name: `vol-${second}-ro`,
         pool_name: 'volumes',
         rbd_name: 'volume-2',
         block_size: 512,
@@ -92,6 +92,29 @@ describe('a Ceph image', () => {
     const spdk = ceph();
     await open(spdk, 'rbd', { ...cinder, keyring });
     expect(paramsOf(spdk, 'bdev_rbd_register_cluster')[0]).toMatchObject({ config_param: { key } });
+  });
+
+  it('registers anew with another key: SPDK would go on with the first', async () => {
+    const spdk = ceph();
+    await open(spdk, 'rbd', cinder);
+    await open(spdk, 'rbd', { ...cinder, name: 'volumes/volume-2', keyring: 'AQBnew==' }, { volumeId: second });
+    const [first, other] = paramsOf(spdk, 'bdev_rbd_register_cluster');
+    expect(other?.name).not.toBe(first?.name);
+    expect(paramsOf(spdk, 'bdev_rbd_create').map(({ cluster_name }) => cluster_name)).toEqual([
+      first?.name,
+      other?.name,
+    ]);
+  });
+
+  it('refuses a key that the operator did not give, and asks for none where Ceph wants none', async () => {
+    const spdk = ceph();
+    const { field, message } = await rejection(open(spdk, 'rbd', { ...cinder, secret_uuid: 'unknown' }), 'invalid');
+    expect(field).toBe('connection_info.data.secret_uuid');
+    expect(message).toMatch(/storage\.ceph_keys .*unknown$/);
+    await rejection(open(spdk, 'rbd', { ...cinder, secret_uuid: null }), 'invalid');
+    expect(spdk.calls).toEqual([]);
+    await open(spdk, 'rbd', { ...cinder, auth_enabled: false, secret_uuid: 'unknown' });
+    expect(paramsOf(spdk, 'bdev_rbd_register_cluster')[0]?.config_param).not.toHaveProperty('key');
   });
 
   it('has no secret in the name that is written down', () => {

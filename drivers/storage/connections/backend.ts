@@ -8,7 +8,7 @@ export interface ConnectionContext {
   readonly readOnly: boolean;
   /** Directories that `local` files may be in, as real paths; a platform is not to reach any file of the SoC. */
   readonly localDirs: () => Promise<readonly string[]>;
-  /** The key of a Ceph user by the uuid that Cinder names it with; undefined where the operator gave none. */
+  /** The key of a Ceph user, alone or as a keyring, by the uuid that Cinder names it with; undefined where the operator gave none. */
   readonly cephSecret: (secretUuid: string) => Promise<string | undefined>;
   /** What SPDK's initiators are called: of NVMe over fabrics and of iSCSI. */
   readonly hostNqn: string | undefined;
