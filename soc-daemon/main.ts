@@ -177,6 +177,8 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     mode: 'flushed',
     onFailure: fatal,
     hooks: timeCommits(metrics, clock),
+    // a platform that takes reports has all of them anew when it is connected
+    ...(url === null ? { outboxCap: 0 } : {}),
   });
   const peers = await openPeers({ config, clock, random, log });
   const { snic, storage, power } = peers;

@@ -9,11 +9,19 @@ export interface Outbox {
   delivered(seq: number): void;
 }
 
+/** An outbox of a node with no platform that takes reports: what another setting left there goes. */
+function noOutbox(sql: Sql): Outbox {
+  sql('DELETE FROM outbox').run();
+  return { report() {}, delivered() {} };
+}
+
 /**
  * The outbox, held to about `cap` casts: above it, casts that a newer one of the same instance supersedes are dropped.
  * The count that this hangs on may be too high after a batch was rolled back; it is counted anew before anything is dropped.
+ * A cap of 0: there is none.
  */
 export function createOutbox(sql: Sql, cap: number): Outbox {
+  if (cap === 0) return noOutbox(sql);
   const count = (): number => sql('SELECT count(*) FROM outbox').pluck().get() as number;
   let waiting = count();
   let limit = cap;

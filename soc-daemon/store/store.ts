@@ -35,7 +35,7 @@ export interface StoreOptions {
     readonly beforeWrite?: (command: StoreCommand) => void;
     readonly afterWrite?: (command: StoreCommand) => void;
   };
-  /** Casts that the outbox holds before superseded ones are dropped; 10,000 unless told. */
+  /** Casts that the outbox holds before superseded ones are dropped; 10,000 unless told. 0: nobody takes them, none are kept. */
   readonly outboxCap?: number;
   /** Pages of 4 KiB that the file may grow to; no limit unless told. */
   readonly maxPages?: number;

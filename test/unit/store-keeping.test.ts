@@ -65,6 +65,18 @@ describe('secrets', () => {
   });
 });
 
+describe('reports', () => {
+  it('are not kept where no platform takes them, nor those of before', async () => {
+    await built(store, 1);
+    expect(store.casts(10)).not.toEqual([]);
+    await store.close();
+    store = await openTestStore(place.path, { clock, outboxCap: 0 });
+    expect(store.casts(10)).toEqual([]);
+    await built(store, 2);
+    expect(store.casts(10)).toEqual([]);
+  });
+});
+
 describe('prune', () => {
   it('removes by age and number, never what has not ended', async () => {
     await built(store, 1);
