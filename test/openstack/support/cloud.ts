@@ -25,6 +25,8 @@ export interface Cloud {
   network(name: 'private' | 'second'): string;
   /** The stock `openstack` client; some two seconds a call. Answers its output as JSON. */
   client<Answer>(...words: readonly string[]): Promise<Answer>;
+  /** The same where it prints nothing. */
+  command(...words: readonly string[]): Promise<void>;
 }
 
 /** The control plane that the run brought up. */
@@ -51,6 +53,8 @@ export async function openCloud(): Promise<Cloud> {
     if (found === undefined) throw new Error(`the control plane has no ${name}`);
     return found.id;
   };
+  const run = async (words: readonly string[]): Promise<string> =>
+    (await promisify(execFile)('openstack', words, { env: programEnvironment(stack.shell), timeout: 120_000 })).stdout;
   return {
     stack,
     peer: PEER,
@@ -64,12 +68,7 @@ export async function openCloud(): Promise<Cloud> {
     flavorFor: (name) => idOf(flavors, NAMES.flavors[name === 'bm' && PEER === 'ours' ? 'metal' : 'tiny']),
     image: images[0]?.id ?? '',
     network: (name) => idOf(networks, name),
-    async client<Answer>(...words: readonly string[]): Promise<Answer> {
-      const { stdout } = await promisify(execFile)('openstack', [...words, '-f', 'json'], {
-        env: programEnvironment(stack.shell),
-        timeout: 120_000,
-      });
-      return JSON.parse(stdout) as Answer;
-    },
+    client: async <Answer>(...words: readonly string[]) => JSON.parse(await run([...words, '-f', 'json'])) as Answer,
+    command: async (...words) => void (await run(words)),
   };
 }

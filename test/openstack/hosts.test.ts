@@ -1,0 +1,243 @@
+/** What an operator does to hosts: no new servers on one, servers taken over by another while it is down, one that goes and comes. */
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Node, startNode, untilNodesUp } from '../../tools/openstack/node.ts';
+import { type Cloud, openCloud } from './support/cloud.ts';
+import { cloudTraces, expectNothingLeft } from './support/leaks.ts';
+import { NODES, nodeOptions, PEER } from './support/nodes.ts';
+import { type Servers, serversOf } from './support/servers.ts';
+import { type Volumes, volumesOf } from './support/volumes.ts';
+
+const { hostname } = NODES.vm;
+
+/** A second node of virtual machines, which only this file has. */
+const SPARE = { hostname: 'vm-spare', type: 'VM' } as const;
+
+interface Service {
+  readonly id: string;
+  readonly host: string;
+  readonly state: string;
+  readonly status: string;
+  readonly disabled_reason: string | null;
+  readonly forced_down: boolean;
+}
+
+/** A row of `openstack hypervisor list`, as its names are. */
+interface HypervisorRow {
+  readonly 'Hypervisor Hostname': string;
+  readonly 'Hypervisor Type': string;
+  readonly State: string;
+}
+
+/** A hypervisor as the last API shows it that has their resources. */
+interface Hypervisor {
+  readonly hypervisor_hostname: string;
+  readonly vcpus_used: number;
+}
+
+const withResources = { microversion: '2.87' } as const;
+
+describe.skipIf(PEER !== 'ours')('a host', () => {
+  let cloud: Cloud;
+  let servers: Servers;
+  let volumes: Volumes;
+  let spare: Node | undefined;
+
+  beforeAll(async () => {
+    const opened = await openCloud();
+    spare = await startNode(nodeOptions(opened.stack, SPARE));
+    await untilNodesUp(opened.stack, [SPARE.hostname]);
+    const nodes: Record<string, Node> = { ...opened.nodes, [SPARE.hostname]: spare };
+    cloud = { ...opened, nodes };
+    servers = serversOf(cloud);
+    volumes = volumesOf(cloud);
+  });
+  afterEach(async () => {
+    await servers.removeAll();
+    await expectNothingLeft(cloud);
+  });
+  afterAll(async () => {
+    await spare?.end();
+    if (spare !== undefined) await removeService(SPARE.hostname);
+  });
+
+  async function service(host: string): Promise<Service> {
+    const { services } = await cloud.admin.call<{ services: readonly Service[] }>(
+      'compute',
+      'GET',
+      `/os-services?binary=nova-compute&host=${host}`,
+    );
+    const [found] = services;
+    if (found === undefined) throw new Error(`nova has no compute service on ${host}`);
+    return found;
+  }
+
+  const put = async (host: string, body: Readonly<Record<string, unknown>>): Promise<void> => {
+    await cloud.admin.call('compute', 'PUT', `/os-services/${(await service(host)).id}`, { body });
+  };
+
+  async function removeService(host: string): Promise<void> {
+    await cloud.admin.call('compute', 'DELETE', `/os-services/${(await service(host)).id}`);
+  }
+
+  async function providers(host: string): Promise<readonly string[]> {
+    const { resource_providers: found } = await cloud.admin.call<{ resource_providers: readonly { uuid: string }[] }>(
+      'placement',
+      'GET',
+      `/resource_providers?name=${host}`,
+    );
+    return found.map(({ uuid }) => uuid);
+  }
+
+  async function traits(host: string): Promise<readonly string[]> {
+    const path = `/resource_providers/${(await providers(host))[0]}/traits`;
+    return (await cloud.admin.call<{ traits: readonly string[] }>('placement', 'GET', path)).traits;
+  }
+
+  async function active(): Promise<string> {
+    const id = await servers.create('vm');
+    await servers.until(id, 'ACTIVE');
+    return id;
+  }
+
+  /** What a host still has of a server, of anything. */
+  async function tracesOn(host: string): Promise<readonly string[]> {
+    const all = await cloudTraces(cloud);
+    return [
+      ...(all.allocations ?? []).filter((each) => each.endsWith(` on ${host}`)),
+      ...Object.entries(all).flatMap(([kind, names]) => (kind.startsWith(`${host} `) ? names : [])),
+    ];
+  }
+
+  it('keeps its servers and gets no new one while it is disabled, and shows what they use', async () => {
+    const running = await active();
+    const before = await servers.show(running);
+    const set = (...words: readonly string[]) =>
+      cloud.command('compute', 'service', 'set', ...words, hostname, 'nova-compute');
+    await set('--disable', '--disable-reason', 'a fan is to be changed');
+    try {
+      expect(await service(hostname)).toMatchObject({ status: 'disabled', disabled_reason: 'a fan is to be changed' });
+      expect(await traits(hostname)).toContain('COMPUTE_STATUS_DISABLED');
+      const refused = await servers.create('vm', { networks: 'none' });
+      await expect(servers.until(refused, 'ACTIVE')).rejects.toThrow('No valid host');
+      expect(await servers.show(running)).toEqual({ ...before, host_status: 'MAINTENANCE' });
+    } finally {
+      await set('--enable');
+    }
+    expect(await traits(hostname)).not.toContain('COMPUTE_STATUS_DISABLED');
+
+    const [list, shown, usage] = await Promise.all([
+      cloud.client<readonly HypervisorRow[]>('hypervisor', 'list'),
+      cloud.client<Readonly<Record<string, unknown>>>('hypervisor', 'show', hostname),
+      cloud.client<{ Servers: readonly { instance_id: string }[] }>(
+        'usage',
+        'show',
+        '--project',
+        cloud.admin.projectId,
+      ),
+    ]);
+    const row = (host: string) => list.find(({ 'Hypervisor Hostname': name }) => name === host);
+    expect(row(hostname)).toMatchObject({ 'Hypervisor Type': 'QEMU', State: 'up' });
+    expect(row(NODES.bm.hostname)).toMatchObject({ 'Hypervisor Type': 'baremetal', State: 'up' });
+    expect(shown).toMatchObject({
+      hypervisor_hostname: hostname,
+      service_host: hostname,
+      state: 'up',
+      status: 'enabled',
+      uptime: expect.stringMatching(/\d/),
+      load_average: expect.stringMatching(/^[\d.]+, [\d.]+, [\d.]+$/),
+    });
+    const { hypervisors } = await cloud.admin.call<{ hypervisors: readonly Hypervisor[] }>(
+      'compute',
+      'GET',
+      '/os-hypervisors/detail',
+      withResources,
+    );
+    const of = (host: string) => hypervisors.find(({ hypervisor_hostname: name }) => name === host);
+    expect(of(hostname)).toMatchObject({ vcpus: 64, vcpus_used: 1, memory_mb: 65_536, running_vms: 1 });
+    expect(of(NODES.bm.hostname)).toMatchObject({ vcpus: 64, vcpus_used: 0, memory_mb: 65_536, running_vms: 0 });
+    const { hypervisor_statistics: stats } = await cloud.admin.call<{ hypervisor_statistics: unknown }>(
+      'compute',
+      'GET',
+      '/os-hypervisors/statistics',
+      withResources,
+    );
+    expect(stats).toMatchObject({
+      count: hypervisors.length,
+      running_vms: 1,
+      vcpus: 64 * hypervisors.length,
+      vcpus_used: 1,
+    });
+    const used = usage.Servers.find(({ instance_id: id }) => id === running);
+    expect(used).toMatchObject({ state: 'active', flavor: 'm1.tiny', vcpus: 1, memory_mb: 128, ended_at: null });
+  });
+
+  it('registers anew after its service was deleted, with the uuid that it had', async () => {
+    const old = await service(SPARE.hostname);
+    const uuids = await providers(SPARE.hostname);
+    expect(uuids.length).toBe(1);
+    await removeService(SPARE.hostname);
+    expect(await providers(SPARE.hostname)).toEqual([]);
+    await spare?.stop();
+    await spare?.start();
+    await untilNodesUp(cloud.stack, [SPARE.hostname]);
+    expect((await service(SPARE.hostname)).id).not.toBe(old.id);
+    expect(await providers(SPARE.hostname)).toEqual(uuids);
+  });
+
+  it('that is down loses its servers to another, and what it has of them before it takes requests again', async () => {
+    const [id, deleted] = await Promise.all([active(), active()]);
+    const { addresses } = await servers.show(id);
+    const root = (await volumes.ofServer(id))[0]?.volumeId ?? '';
+    await volumes.write(root, 0, randomBytes(4096));
+    const before = await volumes.checksum(root);
+    const node = cloud.node('vm');
+    await node.kill();
+    try {
+      await put(hostname, { forced_down: true });
+      expect(await service(hostname)).toMatchObject({ state: 'down', forced_down: true });
+      expect(await servers.show(id)).toMatchObject({ host_status: 'DOWN' });
+      // nova-api deletes by itself what is on a host that is down
+      await servers.remove(deleted);
+      await servers.untilGone(deleted);
+      await servers.act(id, { evacuate: { host: SPARE.hostname } });
+      await expect
+        .poll(async () => await servers.show(id))
+        .toMatchObject({
+          status: 'ACTIVE',
+          'OS-EXT-STS:task_state': null,
+          'OS-EXT-STS:power_state': 1,
+          'OS-EXT-SRV-ATTR:host': SPARE.hostname,
+          'OS-EXT-SRV-ATTR:hypervisor_hostname': SPARE.hostname,
+        });
+      expect(await tracesOn(hostname)).not.toEqual([]);
+    } finally {
+      await node.start();
+      // nova refuses it until the host has removed what was evacuated
+      const up = async () =>
+        await put(hostname, { forced_down: false }).then(
+          () => true,
+          () => false,
+        );
+      await expect.poll(up).toBe(true);
+    }
+    await expect.poll(async () => await tracesOn(hostname)).toEqual([]);
+    const migrations = async () =>
+      await cloud.admin.call('compute', 'GET', `/os-migrations?instance_uuid=${id}&migration_type=evacuation`);
+    await expect.poll(migrations).toMatchObject({
+      migrations: [{ status: 'completed', source_compute: hostname, dest_compute: SPARE.hostname }],
+    });
+    await untilNodesUp(cloud.stack, [hostname]);
+    // the server has noticed nothing of its old host's return
+    const now = await servers.show(id);
+    expect(now).toMatchObject({ status: 'ACTIVE', addresses, 'OS-EXT-SRV-ATTR:host': SPARE.hostname });
+    expect(await volumes.checksum(root)).toBe(before);
+    expect((await volumes.ofServer(id)).map(({ volumeId }) => volumeId)).toEqual([root]);
+    const { attachments } = await volumes.show(root);
+    expect(attachments).toMatchObject([{ server_id: id, host_name: SPARE.hostname }]);
+    const [port] = await servers.ports(id);
+    expect(port).toMatchObject({ 'binding:host_id': SPARE.hostname, 'binding:vif_type': 'ovs', status: 'ACTIVE' });
+    const events = (await servers.actions(id)).find(({ action }) => action === 'evacuate')?.events ?? [];
+    expect(events.map(({ event, result }) => `${event} ${result}`)).toContain('compute_rebuild_instance Success');
+  });
+});
