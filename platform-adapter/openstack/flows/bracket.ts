@@ -5,7 +5,7 @@ import { createFault, eventFinish, eventStart } from '../wire/instance-actions.t
 import { saveInstance } from '../wire/instances.ts';
 import { isNova, isTaskStateError } from '../wire/nova-errors.ts';
 import { type Flow, inOrder, type Stage } from './flow.ts';
-import { withNotifications } from './notify.ts';
+import { tellOfFailure, withNotifications } from './notify.ts';
 import { currentInstance, ifThere } from './nova-record.ts';
 
 /** What nova is told where a flow was taken back. */
@@ -60,7 +60,10 @@ export function bracketed(flow: Flow, stages: readonly Stage[], options: Bracket
       const error = failure();
       const wayBack: WayBack = { reached: (stage) => output(stage) !== null, left: left() };
       if (error !== null) flow.note(error);
-      if (error !== null) await tellFailure(flow, error, options.failure, signal, wayBack);
+      if (error !== null) {
+        await tellOfFailure(flow, error, signal);
+        await tellFailure(flow, error, options.failure, signal, wayBack);
+      }
       await endEvent(flow, signal, error ?? new DpuError('conflict', 'another request has overtaken it'));
     },
   };

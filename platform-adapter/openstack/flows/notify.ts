@@ -1,129 +1,42 @@
 /** Notifications of a flow: stages between its own, each told at least once, and none worth the flow. */
 
 import { hasCode } from '../../../core/errors.ts';
-import type { JsonObject } from '../../../core/units.ts';
-import type { NotificationKind } from '../notifications/notifier.ts';
-import { fixedIps, legacyPayload, type PayloadName, versionedPayload } from '../notifications/payloads.ts';
+import type { Json, JsonObject } from '../../../core/units.ts';
+import type { NotificationKind, NotificationPriority } from '../notifications/notifier.ts';
+import {
+  diskPayload,
+  exceptionPayload,
+  legacyFault,
+  legacyPayload,
+  versionedPayload,
+} from '../notifications/payloads.ts';
+import { listBlockDevices } from '../wire/block-devices.ts';
+import type { Conductor } from '../wire/conductor.ts';
 import { getInstancePrimitive } from '../wire/instances.ts';
 import type { Primitive } from '../wire/objects.ts';
 import type { Flow, Stage } from './flow.ts';
-
-/** One thing that is told: nova's names of it. */
-interface Event {
-  /** `compute.instance.<legacy>`; absent: nova tells it as versioned alone. */
-  readonly legacy?: string;
-  /** `instance.<versioned>`; absent: nova tells it as legacy alone. */
-  readonly versioned?: string;
-  readonly payload?: PayloadName;
-  readonly legacyMore?: (flow: Flow, instance: Primitive) => JsonObject;
-  readonly versionedMore?: (flow: Flow) => JsonObject;
-}
-
-/** What is told after a stage has ended. */
-interface Point {
-  readonly after: string;
-  readonly events: readonly Event[];
-}
-
-/** Name of the stage that begins the action's event (bracket.ts). */
-const begun = 'event';
-
-const both = (name: string): Event => ({ legacy: name, versioned: name });
-
-/** Most methods: `<name>.start`, and `<name>.end` after the last save. */
-const startToEnd = (name: string, { start = begun, end = 'saved' } = {}): readonly Point[] => [
-  { after: start, events: [both(`${name}.start`)] },
-  { after: end, events: [both(`${name}.end`)] },
-];
-
-const rescued: Pick<Event, 'payload' | 'versionedMore'> = {
-  payload: 'InstanceActionRescuePayload',
-  versionedMore: ({ request }) => ({ rescue_image_ref: request.image ?? null }),
-};
-
-const volumes = (name: string, last: string): readonly Point[] => {
-  const versioned = {
-    payload: 'InstanceActionVolumePayload',
-    versionedMore: ({ request }: Flow) => ({ volume_id: request.key ?? null }),
-  } as const;
-  return [
-    { after: begun, events: [{ versioned: `volume_${name}.start`, ...versioned }] },
-    {
-      after: last,
-      events: [
-        { legacy: `volume.${name}`, legacyMore: ({ request }) => ({ volume_id: request.key ?? null }) },
-        { versioned: `volume_${name}.end`, ...versioned },
-      ],
-    },
-  ];
-};
-
-const created = { payload: 'InstanceCreatePayload' } as const;
-
-/** nova's method -> what is told of it, as nova/compute/manager.py of Zed does. */
-const points: Readonly<Record<string, readonly Point[]>> = {
-  build_and_run_instance: [
-    {
-      after: 'accepted',
-      events: [
-        {
-          ...both('create.start'),
-          ...created,
-          legacyMore: ({ request }) => ({ image_name: (request.image as JsonObject | null)?.name ?? '' }),
-        },
-      ],
-    },
-    {
-      after: 'active',
-      events: [
-        {
-          ...both('create.end'),
-          ...created,
-          legacyMore: (_flow, instance) => ({ fixed_ips: fixedIps(instance), message: 'Success' }),
-        },
-      ],
-    },
-  ],
-  terminate_instance: [
-    { after: 'record', events: [both('delete.start'), both('shutdown.start')] },
-    { after: 'volumes', events: [both('shutdown.end')] },
-    { after: 'gone', events: [both('delete.end')] },
-  ],
-  start_instance: startToEnd('power_on'),
-  stop_instance: startToEnd('power_off'),
-  reboot_instance: startToEnd('reboot', { start: 'pending' }),
-  pause_instance: startToEnd('pause'),
-  unpause_instance: startToEnd('unpause'),
-  suspend_instance: startToEnd('suspend'),
-  resume_instance: startToEnd('resume'),
-  soft_delete_instance: startToEnd('soft_delete'),
-  restore_instance: startToEnd('restore'),
-  rescue_instance: [
-    { after: begun, events: [{ ...both('rescue.start'), ...rescued }] },
-    { after: 'saved', events: [{ ...both('rescue.end'), ...rescued }] },
-  ],
-  unrescue_instance: startToEnd('unrescue'),
-  shelve_offload_instance: startToEnd('shelve_offload', { end: 'nowhere' }),
-  unshelve_instance: startToEnd('unshelve', { end: 'active' }),
-  attach_volume: volumes('attach', 'complete'),
-  detach_volume: volumes('detach', 'release'),
-};
-
-/** Methods whose notifications have a list of disks: an empty one, as nova's bdms_in_notifications is off unless set. */
-const withDisks: ReadonlySet<string> = new Set([
-  'build_and_run_instance',
-  'terminate_instance',
-  'reboot_instance',
-  'shelve_offload_instance',
-  'unshelve_instance',
-]);
+import {
+  failures,
+  type NotifiedEvent,
+  type NotifiedPoint,
+  points,
+  withDisks,
+  withoutException,
+} from './notify-points.ts';
 
 /** What a server's notifications need of its record. */
 const expected = ['flavor', 'info_cache', 'metadata', 'system_metadata', 'keypairs', 'tags'];
 
-async function tell(flow: Flow, kind: NotificationKind, name: string, payload: JsonObject, signal: AbortSignal) {
+/** What is told of, and how. */
+interface Telling {
+  readonly flow: Flow;
+  readonly signal: AbortSignal;
+  readonly priority: NotificationPriority;
+}
+
+async function tell({ flow, signal, priority }: Telling, kind: NotificationKind, name: string, payload: JsonObject) {
   try {
-    await flow.parts.notifier?.send(kind, name, payload, { context: flow.context, signal });
+    await flow.parts.notifier?.send(kind, name, payload, { context: flow.context, signal, priority });
   } catch (error) {
     if (signal.aborted) throw error;
     // as nova's own: who listens to the cloud must not be able to stop it
@@ -131,35 +44,57 @@ async function tell(flow: Flow, kind: NotificationKind, name: string, payload: J
   }
 }
 
-function stageOf(flow: Flow, { after, events }: Point): Stage {
+/** The server as it is now; undefined where nova has it no more. @throws `unavailable`, `timeout`. */
+async function serverOf(flow: Flow, conductor: Conductor): Promise<Primitive | undefined> {
+  try {
+    return await getInstancePrimitive(conductor, flow.instance, expected);
+  } catch (error) {
+    if (hasCode(error, 'unavailable') || hasCode(error, 'timeout')) throw error;
+    if (!hasCode(error, 'not_found')) flow.parts.log.warn('a notification was not sent', { flow: flow.id, error });
+    return undefined; // a delete has it by now
+  }
+}
+
+async function disksOf(flow: Flow, conductor: Conductor): Promise<JsonObject> {
+  if (!withDisks.has(flow.method)) return {};
+  const devices = await listBlockDevices(conductor, flow.instance);
+  return { block_devices: devices.filter(({ volume_id }) => volume_id !== null).map(diskPayload) };
+}
+
+/** Tells both kinds of it, each where it is asked for. */
+async function tellEvent(
+  telling: Telling,
+  instance: Primitive,
+  event: NotifiedEvent,
+  disks: JsonObject,
+  failed?: unknown,
+) {
+  const { flow, signal } = telling;
+  const { legacy, versioned, payload = 'InstanceActionPayload' } = event;
+  const { notifier } = flow.parts;
+  if (legacy !== undefined && notifier?.sends('legacy')) {
+    const more = await event.legacyMore?.(flow, instance, signal);
+    const said = legacyPayload(instance, { ...more, ...(failed === undefined ? {} : legacyFault(failed)) });
+    await tell(telling, 'legacy', `compute.instance.${legacy}`, said);
+  }
+  if (versioned !== undefined && notifier?.sends('versioned')) {
+    const fault: Json = failed === undefined ? null : exceptionPayload(flow.method, failed);
+    const said = versionedPayload(payload, instance, flow.context, { ...disks, ...event.versionedMore?.(flow), fault });
+    await tell(telling, 'versioned', `instance.${versioned}`, said);
+  }
+}
+
+function stageOf(flow: Flow, { after, events }: NotifiedPoint): Stage {
   return {
     name: `notify:${after}`,
     async run({ signal }) {
-      const { notifier } = flow.parts;
-      if (!notifier) return undefined;
+      if (!flow.parts.notifier) return undefined;
       // one that was deleted just now is told of, too
       const conductor = flow.adminConductor(signal, flow.method === 'terminate_instance' ? 'yes' : 'no');
-      let instance: Primitive;
-      try {
-        instance = await getInstancePrimitive(conductor, flow.instance, expected);
-      } catch (error) {
-        if (hasCode(error, 'unavailable') || hasCode(error, 'timeout')) throw error;
-        if (!hasCode(error, 'not_found')) flow.parts.log.warn('a notification was not sent', { flow: flow.id, error });
-        return undefined; // a delete has it by now
-      }
-      for (const { legacy, versioned, payload = 'InstanceActionPayload', ...more } of events) {
-        if (legacy !== undefined && notifier.sends('legacy')) {
-          const said = legacyPayload(instance, more.legacyMore?.(flow, instance));
-          await tell(flow, 'legacy', `compute.instance.${legacy}`, said, signal);
-        }
-        if (versioned !== undefined && notifier.sends('versioned')) {
-          const said = versionedPayload(payload, instance, flow.context, {
-            ...(withDisks.has(flow.method) ? { block_devices: [] } : {}),
-            ...more.versionedMore?.(flow),
-          });
-          await tell(flow, 'versioned', `instance.${versioned}`, said, signal);
-        }
-      }
+      const instance = await serverOf(flow, conductor);
+      if (instance === undefined) return undefined;
+      const disks = await disksOf(flow, conductor);
+      for (const event of events) await tellEvent({ flow, signal, priority: 'info' }, instance, event, disks);
       return undefined;
     },
   };
@@ -173,4 +108,27 @@ export function withNotifications(flow: Flow, stages: readonly Stage[]): readonl
     stage,
     ...told.filter(({ after }) => after === stage.name).map((point) => stageOf(flow, point)),
   ]);
+}
+
+/**
+ * Tells that a method of nova failed: `.error` of its event where it has one, and `compute.exception` (legacy: of the method's own name) where nova's own
+ * would have let the exception go. The legacy one says of the arguments the server's id alone.
+ */
+export async function tellOfFailure(flow: Flow, error: unknown, signal: AbortSignal): Promise<void> {
+  const { notifier } = flow.parts;
+  if (!notifier || flow.request.notify !== true || flow.event === null) return;
+  const telling: Telling = { flow, signal, priority: 'error' };
+  const event = failures[flow.method];
+  if (event !== undefined) {
+    const conductor = flow.adminConductor(signal, 'yes');
+    const instance = await serverOf(flow, conductor);
+    if (instance !== undefined) await tellEvent(telling, instance, event, await disksOf(flow, conductor), error);
+  }
+  if (withoutException.has(flow.method)) return;
+  if (notifier.sends('legacy')) {
+    const { exception = null } = legacyFault(error);
+    await tell(telling, 'legacy', flow.method, { exception, args: { instance: { uuid: flow.instance } } });
+  }
+  if (notifier.sends('versioned'))
+    await tell(telling, 'versioned', 'compute.exception', exceptionPayload(flow.method, error));
 }

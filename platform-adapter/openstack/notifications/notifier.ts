@@ -8,6 +8,9 @@ export type NotificationFormat = 'none' | 'unversioned' | 'versioned' | 'both';
 /** The two kinds: on the topics `notifications` and `versioned_notifications`. */
 export type NotificationKind = 'legacy' | 'versioned';
 
+/** How grave it is; oslo's names. */
+export type NotificationPriority = 'info' | 'error';
+
 /** Tells whoever listens to nova of servers. */
 export interface ServerNotifier {
   sends(kind: NotificationKind): boolean;
@@ -16,7 +19,12 @@ export interface ServerNotifier {
     kind: NotificationKind,
     event: string,
     payload: JsonObject,
-    about: { readonly context: RequestContext; readonly signal: AbortSignal },
+    about: {
+      readonly context: RequestContext;
+      readonly signal: AbortSignal;
+      /** Default `info`. */
+      readonly priority?: NotificationPriority;
+    },
   ): Promise<void>;
   close(): Promise<void>;
 }
@@ -41,8 +49,8 @@ export function createServerNotifier(
   const kinds = { legacy, versioned };
   return {
     sends: (kind) => format === 'both' || format === (kind === 'legacy' ? 'unversioned' : 'versioned'),
-    async send(kind, event, payload, { context, signal }) {
-      await kinds[kind].info(event, payload, { context: { ...context }, timeoutMs, signal });
+    async send(kind, event, payload, { context, signal, priority = 'info' }) {
+      await kinds[kind][priority](event, payload, { context: { ...context }, timeoutMs, signal });
     },
     async close() {
       await Promise.all([legacy.close(), versioned.close()]);

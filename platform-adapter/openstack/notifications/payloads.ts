@@ -1,13 +1,17 @@
 /** What notifications say of a server, as nova's compute service says it (nova/notifications of Zed). */
 
 import type { Json, JsonObject } from '../../../core/units.ts';
+import type { NovaBlockDevice } from '../wire/block-devices.ts';
 import type { RequestContext } from '../wire/context.ts';
+import { exceptionOf } from '../wire/nova-errors.ts';
 import { isPrimitive, type Primitive } from '../wire/objects.ts';
 
 /** Classes of versioned payloads, with the version that Zed sends. */
 export const payloadVersions = {
   InstanceActionPayload: '1.8',
+  InstanceActionRebuildPayload: '1.9',
   InstanceActionRescuePayload: '1.3',
+  InstanceActionResizePrepPayload: '1.3',
   InstanceActionVolumePayload: '1.6',
   InstanceCreatePayload: '1.12',
 } as const;
@@ -107,7 +111,7 @@ export function legacyPayload(instance: Primitive, more: JsonObject = {}): JsonO
   };
 }
 
-/** `fixed_ips` of `create.end`. */
+/** `fixed_ips` of what is told with a server's networks. */
 export function fixedIps(instance: Primitive): readonly JsonObject[] {
   return addressesOf(instance['nova_object.data']).map(({ vif, network, ip }) => ({
     ...ip,
@@ -123,7 +127,8 @@ const object = (name: string, version: string, data: JsonObject): JsonObject => 
   'nova_object.data': data,
 });
 
-function flavorPayload(flavor: JsonObject): JsonObject {
+/** A flavor (FlavorPayload 1.4). `flavor` is the data of nova's object. */
+export function flavorPayload(flavor: JsonObject): JsonObject {
   const names = ['flavorid', 'memory_mb', 'vcpus', 'root_gb', 'ephemeral_gb', 'name', 'swap', 'rxtx_factor'];
   return object('FlavorPayload', '1.4', {
     ...Object.fromEntries(names.map((name) => [name, flavor[name] ?? null])),
@@ -134,6 +139,33 @@ function flavorPayload(flavor: JsonObject): JsonObject {
     projects: null,
     description: flavor.description ?? null,
   });
+}
+
+/** A server's disk that is a volume (BlockDevicePayload 1.0). */
+export function diskPayload(device: NovaBlockDevice): JsonObject {
+  const { device_name, tag, delete_on_termination, volume_id, boot_index } = device;
+  return object('BlockDevicePayload', '1.0', { device_name, tag, delete_on_termination, volume_id, boot_index });
+}
+
+/**
+ * What failed (ExceptionPayload 1.1), as nova's class of it. Where in nova's code it would have come up nobody can say; the module is that of the methods, and
+ * the traceback is empty.
+ */
+export function exceptionPayload(method: string, thrown: unknown): JsonObject {
+  const { name, message } = exceptionOf(thrown);
+  return object('ExceptionPayload', '1.1', {
+    module_name: 'nova.compute.manager',
+    function_name: method,
+    exception: name,
+    exception_message: message,
+    traceback: '',
+  });
+}
+
+/** What a legacy notification says of a failure besides. */
+export function legacyFault(thrown: unknown): JsonObject {
+  const { name, code, message } = exceptionOf(thrown);
+  return { exception: name, message, code };
 }
 
 /** What a new server's notifications say besides. */

@@ -91,8 +91,19 @@ export function notImplemented(message: string): RpcFailure {
 
 /** An error as the fault of an instance: nova's status, and a text of at most 255 characters. */
 export function faultOf(thrown: unknown): { readonly code: number; readonly message: string } {
+  const { code, message } = exceptionOf(thrown);
+  return { code, message: message.slice(0, 255) };
+}
+
+/** An error as nova's exception of it: its class, its status, and its text. */
+export function exceptionOf(thrown: unknown): {
+  readonly name: string;
+  readonly code: number;
+  readonly message: string;
+} {
   const error = toDpuError(thrown, 'the operation failed for a reason that is in the log of the node');
-  return { code: novaExceptions[tableClass(error)].status, message: error.message.slice(0, 255) };
+  const name = tableClass(error);
+  return { name, code: novaExceptions[name].status, message: error.message };
 }
 
 /** Our error for one of oslo-messaging's. An aborted signal's reason stays what it is. */

@@ -10,6 +10,7 @@ import { createExternalEvents } from '../../../platform-adapter/openstack/flows/
 import type { FlowSettings } from '../../../platform-adapter/openstack/flows/flow.ts';
 import { createFlowService, type FlowService } from '../../../platform-adapter/openstack/flows/service.ts';
 import { flowTable } from '../../../platform-adapter/openstack/flows/table.ts';
+import type { ServerNotifier } from '../../../platform-adapter/openstack/notifications/notifier.ts';
 import { type FlowStore, openFlowStore } from '../../../platform-adapter/openstack/store.ts';
 import { createNovaRpc } from '../../../platform-adapter/openstack/wire/conductor.ts';
 import { adminContext, type RequestContext } from '../../../platform-adapter/openstack/wire/context.ts';
@@ -71,6 +72,8 @@ export interface TwoHostsOptions {
   /** The flavors differ. Default true. */
   readonly resized?: boolean;
   readonly destType?: 'BM' | 'VM';
+  /** What both tell notifications to. */
+  readonly notifier?: ServerNotifier;
 }
 
 const flavor = (id: number, memory_mb: number): JsonObject =>
@@ -92,6 +95,7 @@ function startHost(
   dir: string,
   conductor: FakeConductor,
   cloud: FakeServices,
+  notifier: ServerNotifier | null,
 ): RunningHost {
   const compute = createFakeCompute();
   const settings: FlowSettings = {
@@ -148,6 +152,7 @@ function startHost(
         placement: cloud.placement,
         compute: compute.service,
         settings,
+        notifier,
         events: createExternalEvents(systemClock),
         resourcesChanged: () => {},
         clock: systemClock,
@@ -197,7 +202,7 @@ function startHost(
 
 /** Makes a scene; the server is on the source, with its port bound and its volume attached there. */
 export function createTwoHosts(options: TwoHostsOptions = {}): TwoHosts {
-  const { sameHost = false, vmState = 'active', resized = true, destType = 'VM' } = options;
+  const { sameHost = false, vmState = 'active', resized = true, destType = 'VM', notifier = null } = options;
   const dir = mkdtempSync(join(tmpdir(), 'dpu-move-'));
   const cloud = createFakeServices();
   const port = cloud.addPort({ deviceId: server, bindingHost: 'src', vifType: 'ovs', status: 'ACTIVE' });
@@ -246,8 +251,8 @@ export function createTwoHosts(options: TwoHostsOptions = {}): TwoHosts {
     address: `${port.macAddress}/${port.id}`,
     tag: null,
   });
-  const source = startHost('src', 'VM', dir, conductor, cloud);
-  const dest = sameHost ? source : startHost('dst', destType, dir, conductor, cloud);
+  const source = startHost('src', 'VM', dir, conductor, cloud, notifier);
+  const dest = sameHost ? source : startHost('dst', destType, dir, conductor, cloud, notifier);
   const hosts = new Set([source, dest]);
   source.compute.instances.set(server, vmState);
   const delivered = new Set<SentCast>();
