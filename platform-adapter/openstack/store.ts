@@ -181,6 +181,7 @@ export function openFlowStore(options: FlowStoreOptions): FlowStore {
     const overtaken = flow.overtakes ? others.filter(({ method }) => method !== flow.method).map(({ id }) => id) : [];
     for (const id of overtaken) sql('UPDATE flows SET cancel_requested = 1 WHERE id = ?').run(id);
     const at = now();
+    const waitsFor = others.at(-1)?.id ?? null;
     sql(`INSERT INTO flows (id, instance, method, plan_version, state, request, waits_for, request_id, unique_id, key,
         created_at, updated_at) VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)`).run(
       flow.id,
@@ -188,15 +189,32 @@ export function openFlowStore(options: FlowStoreOptions): FlowStore {
       flow.method,
       flow.planVersion,
       seal(sealer, flow.id, 'request', flow.request),
-      others.at(-1)?.id ?? null,
+      waitsFor,
       flow.requestId,
       flow.uniqueId,
       flow.key,
       at,
       at,
     );
-    const [made] = read('id = ?', flow.id);
-    if (!made) throw new DpuError('internal', 'a flow that was just journaled is not there');
+    const made: FlowRecord = {
+      id: flow.id,
+      kind: flow.method,
+      planVersion: flow.planVersion,
+      instance: flow.instance,
+      state: 'queued',
+      request: flow.request,
+      input: null,
+      stateBefore: null,
+      cancelRequested: false,
+      waitsFor: waitsFor === null ? null : asId<OperationId>(waitsFor),
+      steps: [],
+      result: null,
+      error: null,
+      requestedBy: 'nova',
+      requestId: flow.requestId,
+      createdAtMs: at,
+      updatedAtMs: at,
+    };
     return { flow: made, fresh: true, overtaken: overtaken.map((id) => asId<OperationId>(id)) };
   }
 
@@ -238,11 +256,15 @@ function failureOf(error: unknown, file: string): DpuError {
   return new DpuError('internal', `writing ${file} failed (${sqliteCode(error) ?? 'unknown'})`, { cause: error });
 }
 
+/** Stands for `true`, which most stages answer and which tells nothing: what is sealed is longer. */
+const plainTrue = Uint8Array.of(1);
+
 function seal(sealer: Sealer, flow: string, what: string, value: Json): Uint8Array {
-  return sealer.seal(`${flow}:${what}`, JSON.stringify(value));
+  return value === true ? plainTrue : sealer.seal(`${flow}:${what}`, JSON.stringify(value));
 }
 
 function opened(sealer: Sealer, flow: string, what: string, sealed: Uint8Array | null): Json {
+  if (sealed?.length === plainTrue.length) return true;
   return sealed === null ? null : (JSON.parse(sealer.open(`${flow}:${what}`, sealed)) as Json);
 }
 
