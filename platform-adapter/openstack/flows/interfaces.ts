@@ -10,7 +10,7 @@ import { forEach } from './each.ts';
 import type { Flow, FlowDefinition, Stage } from './flow.ts';
 import { serverProject } from './network-changed.ts';
 import { ifThere } from './nova-record.ts';
-import { cachedPorts, ensurePorts, portsOf, refreshInfoCache, releasePort } from './ports.ts';
+import { cachedPorts, ensurePorts, portsOf, refreshInfoCache, releasePort, rememberLeft } from './ports.ts';
 
 /** A fault and nothing else: these methods have no task state, and one that another method has set is that one's. */
 export const faultOnly: FailurePolicy = {
@@ -72,10 +72,15 @@ function attachStages(flow: Flow): readonly Stage[] {
           { signal, requestId: flow.context.request_id },
         );
         const added = ports.filter((each) => !others.has(each.id));
-        await forEach(added, async ({ id }) => {
-          await releasePort(flow, id, id === wanted.port, signal);
-          await destroyVirtualInterface(flow.conductor(signal), id);
-        });
+        try {
+          await forEach(added, async ({ id }) => {
+            await releasePort(flow, id, id === wanted.port, signal);
+            await destroyVirtualInterface(flow.conductor(signal), id);
+          });
+        } catch (error) {
+          await rememberLeft(flow, new Set(wanted.port === null ? [] : [wanted.port]), signal, error);
+          throw error;
+        }
       },
       leaves: true,
     },

@@ -1,4 +1,4 @@
-import { DpuError, hasCode } from '../../../core/errors.ts';
+import { DpuError, hasCode, toDpuError } from '../../../core/errors.ts';
 import type { Json, JsonObject } from '../../../core/units.ts';
 import { buildNetworkInfo } from '../rest/network-info.ts';
 import type { Neutron, Port } from '../rest/neutron.ts';
@@ -179,6 +179,35 @@ export async function dropPorts(flow: Flow, keep: ReadonlySet<string>, signal: A
   await forEach(ports, ({ id }) => releasePort(flow, id, keep.has(id), signal));
 }
 
+/** `dropPorts` for a server that is taken back: `keep` are the user's. What Neutron does not take is the server's still, and goes with it. */
+async function takeBackPorts(flow: Flow, keep: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  try {
+    await dropPorts(flow, keep, signal);
+  } catch (error) {
+    await rememberLeft(flow, keep, signal, error);
+    throw error;
+  }
+}
+
+/**
+ * Has nova's info cache say of ports that could not be taken back that they go with the server: its delete takes those that the cache does not know, or that
+ * came by themselves, for the user's. `error`: why; a Neutron that was away is asked again anyhow.
+ */
+export async function rememberLeft(
+  flow: Flow,
+  given: ReadonlySet<string>,
+  signal: AbortSignal,
+  error: unknown,
+): Promise<void> {
+  if (signal.aborted || toDpuError(error, 'a port could not be given back').retry === 'backoff') return;
+  const known = new Map(
+    cachedPorts(await getInfoCache(flow.conductor(signal), flow.instance)).map((each) => [each.id, each]),
+  );
+  const there = await flow.parts.services.neutron.listPorts({ deviceId: flow.instance }, options(flow, signal));
+  const ports = there.map(({ id }) => known.get(id) ?? { id, preserveOnDelete: given.has(id) });
+  await refreshInfoCache(flow, signal, { ports });
+}
+
 /** Takes one port from the server: deleted, or, where it was given, unbound. One that is gone is fine. */
 export async function releasePort(flow: Flow, id: string, keep: boolean, signal: AbortSignal): Promise<void> {
   if (keep) await unbindPort(flow, id, signal);
@@ -263,7 +292,7 @@ export function portsStage(
     },
     async undo({ signal }) {
       const given = (requested ?? []).flatMap(({ port_id }) => (port_id === null ? [] : [port_id]));
-      await dropPorts(flow, new Set(given), signal);
+      await takeBackPorts(flow, new Set(given), signal);
       await ifThere(deleteVirtualInterfaces(flow.conductor(signal), flow.instance));
     },
     leaves: true,

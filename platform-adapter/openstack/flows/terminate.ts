@@ -12,7 +12,7 @@ import { currentInstance, ifThere, novaNow, powerStates } from './nova-record.ts
 import { releasePorts } from './ports.ts';
 import { rescueVolumeHere } from './rescue.ts';
 import { giveBackRescueVolume } from './rescue-volume.ts';
-import { releaseVolumes, type VolumeToRelease } from './volumes.ts';
+import { madeVolumes, releaseVolumes, type VolumeToRelease } from './volumes.ts';
 
 /** What nova has of the server, and which volumes it has, before anything of it is gone. */
 function recordStage(flow: Flow): Stage {
@@ -25,16 +25,25 @@ function recordStage(flow: Flow): Stage {
       const volumes = devices.flatMap(({ volume_id, attachment_id, delete_on_termination }): VolumeToRelease[] =>
         volume_id === null ? [] : [{ volume: volume_id, attachment: attachment_id, goesToo: delete_on_termination }],
       );
+      // what a build that failed could not give back need not be in a mapping
+      const made = mayHaveMore(flow) ? await madeVolumes(flow, signal) : [];
+      const more = made.filter((each) => volumes.every(({ volume }) => volume !== each.volume));
       return {
         known: record !== undefined,
         id: record?.id ?? null,
         host: record?.host ?? null,
         networkInfo: record?.info_cache?.network_info ?? '[]',
-        volumes: volumes as unknown as Json,
+        volumes: [...volumes, ...more] as unknown as Json,
         rescued: rescueVolumeHere(flow) !== null || sentInstance(flow).vm_state === 'rescued',
       };
     },
   };
+}
+
+/** Whether the server is one that was never whole. */
+function mayHaveMore(flow: Flow): boolean {
+  const { vm_state, launched_at } = sentInstance(flow);
+  return vm_state === 'error' || launched_at === null;
 }
 
 /** What `recordStage` answered. */

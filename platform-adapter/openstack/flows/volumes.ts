@@ -285,6 +285,20 @@ async function mustDelete(flow: Flow, volume: string, signal: AbortSignal): Prom
   throw new DpuError('bad_state', 'a volume that was made for the server cannot be deleted', { details: { volume } });
 }
 
+/** Volumes that were made for the server, whether or not its mappings know of them. */
+export async function madeVolumes(flow: Flow, signal: AbortSignal): Promise<readonly VolumeToRelease[]> {
+  const { cinder } = flow.parts.services;
+  const metadata = { [madeFor.instance]: flow.instance };
+  const made = await cinder.listVolumes({ metadata, allProjects: true }, options(flow, signal));
+  return await Promise.all(
+    made.map(async ({ id: volume }) => {
+      const there = await cinder.listAttachments({ volumeId: volume, allProjects: true }, options(flow, signal));
+      const own = there.find(({ instance }) => instance === flow.instance);
+      return { volume, attachment: own?.id ?? null, goesToo: true };
+    }),
+  );
+}
+
 /** The mappings as they came with the request. */
 function sentDevices(flow: Flow): readonly NovaBlockDevice[] {
   return (flow.request.devices ?? []) as unknown as readonly NovaBlockDevice[];

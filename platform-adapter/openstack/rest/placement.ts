@@ -273,7 +273,8 @@ export function createPlacement(caller: Caller): Placement {
       }),
     async deleteAllocations(consumer, options) {
       const path = `allocations/${encodeURIComponent(consumer)}`;
-      await unless('not_found', send({ doing: `delete allocations of ${consumer}`, method: 'DELETE', path }, options));
+      const sent = () => send({ doing: `delete allocations of ${consumer}`, method: 'DELETE', path }, options);
+      await unless('not_found', retryOnGenerationConflict(sent));
     },
   };
   return placement;

@@ -72,6 +72,37 @@ describe('a build that fails', () => {
     expect(leftovers(scene)).toEqual([]);
   });
 
+  it('has a port that stays deleted with it, whatever Neutron tells of it meanwhile', async () => {
+    scene = createFlowScene();
+    const given = scene.cloud.addPort();
+    refuse('neutron.deletePort', 'neutron.updatePort');
+    scene.cloud.allocations.add(server);
+    await scene.cast('build_and_run_instance', buildArguments(scene, retry, [given.id]));
+    await scene.quiet();
+    expect(scene.cloud.ports.size).toBe(2);
+    await scene.cast('network_changed', { instance: server, key: given.id });
+    await scene.quiet();
+    refuse();
+    await terminate();
+    expect(leftovers(scene, [given.id])).toEqual([]);
+  });
+
+  it('has a volume deleted with it that no mapping knew of', async () => {
+    scene = createFlowScene();
+    scene.cloud.onCall = (name) => {
+      if (name === 'cinder.waitForVolume') throw new DpuError('bad_state', 'the volume is in error');
+      if (name === 'cinder.deleteVolume') throw new DpuError('bad_state', 'it is still being made');
+    };
+    scene.cloud.allocations.add(server);
+    await scene.cast('build_and_run_instance', buildArguments(scene));
+    await scene.quiet();
+    expect(scene.nova.instance).toMatchObject({ vm_state: 'error', host });
+    expect(scene.nova.devices.get(1)).toMatchObject({ volume_id: null });
+    refuse();
+    await terminate();
+    expect(leftovers(scene)).toEqual([]);
+  });
+
   it('gives away no port and no volume of an instance that the node cannot take off', async () => {
     scene = createFlowScene();
     scene.compute.failNext.set('destroy_instance', hardware);
