@@ -32,7 +32,15 @@ describe.each(Object.keys(NODES) as NodeName[])('a server on the node %s', (name
       'OS-EXT-SRV-ATTR:host': hostname,
       'OS-EXT-SRV-ATTR:hypervisor_hostname': hostname,
     });
-    expect(server['OS-SRV-USG:launched_at']).not.toBeNull();
+    expect(server).toMatchObject({
+      'OS-EXT-SRV-ATTR:instance_name': expect.stringMatching(/^instance-[0-9a-f]{8}$/),
+      'OS-EXT-SRV-ATTR:root_device_name': '/dev/vda',
+      'OS-EXT-AZ:availability_zone': 'nova',
+      'OS-SRV-USG:terminated_at': null,
+      host_status: 'UP',
+    });
+    const launched = server['OS-SRV-USG:launched_at'] ?? '';
+    expect(Date.parse(`${launched}Z`)).toBeGreaterThanOrEqual(Date.parse(server.created));
 
     const [port, ...others] = await servers.ports(id);
     expect(others).toEqual([]);
@@ -62,8 +70,21 @@ describe.each(Object.keys(NODES) as NodeName[])('a server on the node %s', (name
   it('is stopped and started again', async () => {
     const id = await servers.create(name);
     await servers.until(id, 'ACTIVE');
+    const diagnostics = () => cloud.admin.call('compute', 'GET', `/servers/${id}/diagnostics`);
+    if (cloud.peer === 'ours') {
+      const counted = name === 'vm' ? expect.any(Number) : null;
+      expect(await diagnostics()).toMatchObject({
+        state: 'running',
+        driver: name === 'vm' ? 'libvirt' : 'ironic',
+        uptime: counted,
+        memory_details: { maximum: expect.any(Number), used: counted },
+        nic_details: [{ mac_address: expect.any(String), rx_octets: counted, rx_errors: null }],
+        disk_details: name === 'vm' ? [{ read_bytes: counted, errors_count: null }] : [],
+      });
+    }
     await servers.act(id, { 'os-stop': null });
     const stopped = await servers.until(id, 'SHUTOFF');
+    if (cloud.peer === 'ours') await expect(diagnostics()).rejects.toMatchObject({ status: 409 });
     expect(stopped).toMatchObject({ 'OS-EXT-STS:vm_state': 'stopped', 'OS-EXT-STS:power_state': SHUTDOWN });
     await servers.act(id, { 'os-start': null });
     const started = await servers.until(id, 'ACTIVE');
@@ -74,6 +95,18 @@ describe.each(Object.keys(NODES) as NodeName[])('a server on the node %s', (name
     expect(events).toEqual(
       expect.arrayContaining(['stop compute_stop_instance Success', 'start compute_start_instance Success']),
     );
+    const listed = await cloud.client<readonly { Action: string; 'Request ID': string }[]>(
+      'server',
+      'event',
+      'list',
+      id,
+    );
+    expect(listed.map(({ Action: action }) => action)).toEqual(['start', 'stop', 'create']);
+    const shown = await cloud.client<Readonly<Record<string, unknown>>>(
+      ...['server', 'event', 'show', id, listed[1]?.['Request ID'] ?? ''],
+    );
+    expect(shown).toMatchObject({ action: 'stop', message: null, instance_uuid: id });
+    expect(JSON.stringify(shown.events)).toContain('compute_stop_instance');
   });
 
   it('has one NIC for each network that it was asked for, and none where it was asked for none', async () => {

@@ -1,5 +1,6 @@
 import { loadavg, uptime } from 'node:os';
 import { RpcFailure } from 'oslo-messaging';
+import { hasCode } from '../../../core/errors.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { ComputeService } from '../../../core/ports/compute-service.ts';
 import type { ExternalEvents } from '../flows/external-events.ts';
@@ -8,13 +9,13 @@ import { wantsConfigDrive } from '../flows/user-data.ts';
 import { readInstance } from '../wire/instances.ts';
 import { notImplemented, novaError } from '../wire/nova-errors.ts';
 import { readExternalEvents } from '../wire/requests.ts';
-import { diagnostics, shortDiagnostics } from './diagnostics.ts';
+import { diagnostics, requireRunning, shortDiagnostics } from './diagnostics.ts';
 import type { CallHandler } from './server.ts';
 import { uptimeText } from './uptime.ts';
 
 /** What calls are answered with. */
 export interface CallParts {
-  readonly service: Pick<ComputeService, 'getInstance' | 'nodeStatus' | 'consoleLog'>;
+  readonly service: Pick<ComputeService, 'getInstance' | 'nodeStatus' | 'consoleLog' | 'diagnostics'>;
   readonly flows: Pick<FlowService, 'accept' | 'run'>;
   readonly events: ExternalEvents;
   readonly clock: Pick<Clock, 'wallMs'>;
@@ -75,6 +76,16 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
     }
   }
 
+  /** What the instance's machine used; null where an instance is the host. */
+  async function countersOf(uuid: string) {
+    try {
+      return await parts.service.diagnostics(uuid);
+    } catch (error) {
+      if (hasCode(error, 'unsupported')) return null;
+      throw error;
+    }
+  }
+
   /** A call that takes its time: a flow, and its end. */
   const awaited =
     (method: string): CallHandler =>
@@ -91,9 +102,17 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
       }
       return null;
     },
-    get_diagnostics: async (args) => shortDiagnostics(here(args)),
-    get_instance_diagnostics: async (args) =>
-      diagnostics(here(args), { driver: parts.driver, configDrive: wantsConfigDrive(serverOf(args)) }),
+    async get_diagnostics(args) {
+      const instance = here(args);
+      requireRunning(instance);
+      return shortDiagnostics(instance);
+    },
+    async get_instance_diagnostics(args) {
+      const instance = here(args);
+      requireRunning(instance);
+      const configDrive = wantsConfigDrive(serverOf(args));
+      return diagnostics(instance, { driver: parts.driver, configDrive, counters: await countersOf(instance.uuid) });
+    },
     // of the machine that the compute service runs on, as nova's own: the DPU
     get_host_uptime: () => Promise.resolve(uptimeText({ upSec: uptime(), load: loadavg() }, parts.clock.wallMs())),
     set_host_enabled: (args, { signal }) => parts.setHostEnabled(args.enabled === true, signal),

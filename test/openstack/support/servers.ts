@@ -9,6 +9,7 @@ export interface Server {
   readonly id: string;
   readonly name: string;
   readonly status: string;
+  readonly created: string;
   readonly addresses: Readonly<Record<string, readonly Address[]>>;
   readonly fault?: { readonly code: number; readonly message: string };
   readonly 'OS-EXT-STS:vm_state': string;
