@@ -18,6 +18,11 @@ GIB = 1024 ** 3
 class FileVolumeDriver(FakeLoggingVolumeDriver):
     """Volumes and snapshots are files of `volumes` in Cinder's state_path, named as Cinder names them."""
 
+    def _update_volume_stats(self):
+        super()._update_volume_stats()
+        for pool in self._stats['pools']:
+            pool['multiattach'] = True
+
     def local_path(self, volume, vg=None):
         folder = os.path.join(cfg.CONF.state_path, 'volumes')
         os.makedirs(folder, exist_ok=True)
