@@ -123,7 +123,7 @@ describe.skipIf(PEER !== 'ours')('a server that moves', { timeout: movesMs }, ()
     expect(hostOf(await servers.until(id, 'SHUTOFF'))).toBe(other);
   });
 
-  it('becomes a machine of its own, and a VM again', async () => {
+  it('becomes a machine of its own, and a VM again, and is taken back from both', async () => {
     const id = await active();
     await resize(id, NAMES.flavors.metal);
     await servers.until(id, 'VERIFY_RESIZE');
@@ -135,6 +135,11 @@ describe.skipIf(PEER !== 'ours')('a server that moves', { timeout: movesMs }, ()
     await servers.until(id, 'VERIFY_RESIZE');
     await confirm(id);
     await servers.until(id, 'ACTIVE');
+    await resize(id, NAMES.flavors.tiny);
+    await servers.until(id, 'VERIFY_RESIZE');
+    await revert(id);
+    await servers.until(id, 'ACTIVE');
+    await expectAt(id, metal);
     await resize(id, NAMES.flavors.small);
     const vm = hostOf(await servers.until(id, 'VERIFY_RESIZE'));
     expect([here, other]).toContain(vm);

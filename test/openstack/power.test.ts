@@ -7,19 +7,23 @@ import { type Cloud, openCloud } from './support/cloud.ts';
 import { expectNothingLeft } from './support/leaks.ts';
 import { NODES, type NodeName, nodeOptions, PEER } from './support/nodes.ts';
 import { type Servers, serversOf } from './support/servers.ts';
+import { type Volumes, volumesOf } from './support/volumes.ts';
 
 /** nova's power states. */
 const power = { running: 1, paused: 3, off: 4 } as const;
 
 let cloud: Cloud;
 let servers: Servers;
+let volumes: Volumes;
 
 beforeAll(async () => {
   cloud = await openCloud();
   servers = serversOf(cloud);
+  volumes = volumesOf(cloud);
 });
 afterEach(async () => {
   await servers.removeAll();
+  await volumes.removeAll();
   await expectNothingLeft(cloud);
 });
 
@@ -57,6 +61,36 @@ describe.skipIf(PEER !== 'ours').each(['bm', 'vm'] as const)('the power of a ser
       await expect.poll(() => lastResult(id)).toEqual([name === 'vm' ? 'Success' : 'Error']);
     }
     expect((await servers.show(id)).fault).toBeUndefined();
+  });
+
+  it('and all else stays as it is where no node can do what is asked', async () => {
+    const id = await servers.create(name, { networks: 'none' });
+    const other = await volumes.create(1);
+    await servers.until(id, 'ACTIVE');
+    const [root] = await volumes.ofServer(id);
+    await servers.act(id, { trigger_crash_dump: null });
+    await expect.poll(() => lastResult(id)).toEqual(['Error']);
+
+    const data = await volumes.create(1);
+    const path = `/servers/${id}/os-volume_attachments`;
+    await cloud.admin.call('compute', 'POST', path, { body: { volumeAttachment: { volumeId: data } } });
+    await volumes.until(data, 'in-use');
+    await cloud.admin.call('compute', 'PUT', `${path}/${data}`, { body: { volumeAttachment: { volumeId: other } } });
+    await expect
+      .poll(async () => (await servers.actions(id))[0])
+      .toMatchObject({ action: 'swap_volume', events: [{ result: 'Error' }] });
+    await volumes.until(other, 'available');
+    await volumes.until(data, 'in-use');
+    expect((await volumes.ofServer(id)).map(({ volumeId }) => volumeId).toSorted()).toEqual(
+      [root?.volumeId, data].toSorted(),
+    );
+
+    const host = `/os-hosts/${NODES[name].hostname}`;
+    const old = { microversion: '2.1' };
+    const mode = { body: { maintenance_mode: 'enable' }, ...old };
+    await expect(cloud.admin.call('compute', 'GET', `${host}/reboot`, old)).rejects.toMatchObject({ status: 501 });
+    await expect(cloud.admin.call('compute', 'PUT', host, mode)).rejects.toMatchObject({ status: 501 });
+    expect(await servers.until(id, 'ACTIVE')).toMatchObject({ 'OS-EXT-STS:power_state': power.running });
   });
 });
 
