@@ -174,6 +174,32 @@ describe.skipIf(PEER !== 'ours')('what a server boots from', () => {
     expect(able).toEqual([]);
   });
 
+  it('has no tags, of which its guest would not be told', async () => {
+    const data = await volumes.create(1);
+    const image = { boot_index: 0, source_type: 'image', destination_type: 'local', uuid: cloud.image };
+    const tagged = await servers.create('vm', {
+      ...blockDevices([image, volume(data, { tag: 'db' })]),
+      imageRef: cloud.image,
+    });
+    await expect(servers.until(tagged, 'ACTIVE')).rejects.toThrow('not be told of tags');
+    await servers.remove(tagged);
+    await servers.untilGone(tagged);
+    await volumes.until(data, 'available');
+    const id = await servers.create('bm', { networks: 'none' });
+    await servers.until(id, 'ACTIVE');
+    const nic = { interfaceAttachment: { net_id: cloud.network('private'), tag: 'web' } };
+    const disk = { volumeAttachment: { volumeId: data, tag: 'db' } };
+    const refused = { status: 400 };
+    const path = (what: string): string => `/servers/${id}/${what}`;
+    await expect(cloud.admin.call('compute', 'POST', path('os-interface'), { body: nic })).rejects.toMatchObject(
+      refused,
+    );
+    await expect(
+      cloud.admin.call('compute', 'POST', path('os-volume_attachments'), { body: disk }),
+    ).rejects.toMatchObject(refused);
+    expect(await volumes.show(data)).toMatchObject({ status: 'available' });
+  });
+
   it('is no image that is too large for the flavor or for the volume, and no volume that is none', async () => {
     const { id: large } = await cloud.admin.call<{ id: string }>('image', 'POST', '/v2/images', {
       body: { name: 'large', disk_format: 'raw', container_format: 'bare', min_disk: 5 },

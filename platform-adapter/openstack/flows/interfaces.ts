@@ -57,7 +57,13 @@ function attachStages(flow: Flow): readonly Stage[] {
       ? { port: null, network: network ?? '', address: address ?? null, tag: tag ?? null }
       : { port, network: null, address: null, tag: tag ?? null };
   return [
-    beforeStage(flow),
+    {
+      ...beforeStage(flow),
+      async run(context) {
+        if (typeof tag === 'string') throw novaError('NetworkInterfaceTaggedAttachNotSupported');
+        return await beforeStage(flow).run(context);
+      },
+    },
     {
       name: 'ports',
       async run({ signal, output }) {

@@ -1,4 +1,5 @@
 import { gunzipSync } from 'node:zlib';
+import type { JsonObject } from '../../../core/units.ts';
 import type { NovaInstance } from '../wire/instances.ts';
 import { novaError } from '../wire/nova-errors.ts';
 import { type Flow, sentInstance } from './flow.ts';
@@ -42,9 +43,18 @@ export function userDataOf(flow: Flow): string | undefined {
   return text;
 }
 
-/** What a build asks for and no node can hand on. @throws BuildAbortException. */
+/** Whether a disk or NIC that is asked for has a tag, by which its guest is to know it. */
+function isTagged({ networks, devices }: JsonObject): boolean {
+  const all = [networks, devices].flatMap((each) => (Array.isArray(each) ? (each as readonly JsonObject[]) : []));
+  return all.some(({ tag }) => typeof tag === 'string');
+}
+
+/** What a build asks for and no node can hand on, or make sure of. @throws BuildAbortException. */
 export function refuseUncarried(flow: Flow): void {
   userDataOf(flow);
+  if (isTagged(flow.request)) refused(flow, 'the guest would not be told of tags of its devices');
+  if ((sentInstance(flow).trusted_certs?.ids.length ?? 0) > 0)
+    refused(flow, "images' signatures are not checked against trusted certificates here");
   if (flow.request.files === true)
     refused(flow, 'files cannot be put into volumes; use user data (personality is gone since microversion 2.57)');
 }

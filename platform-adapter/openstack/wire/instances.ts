@@ -110,6 +110,7 @@ const instanceFields = {
       requests: listOf(objectOf('InstancePCIRequest', pciRequestFields)),
     }),
   ),
+  trusted_certs: nullable(objectOf('TrustedCerts', { ids: orElse(listOf(text), []) })),
   migration_context: nullable(objectOf('MigrationContext', { migration_id: whole })),
 };
 

@@ -128,6 +128,20 @@ async function attachVolume(one: FlowScene, volume: string): Promise<void> {
   await one.quiet();
 }
 
+describe('what a driver without the trait refuses', () => {
+  it.each([
+    ['a tagged NIC', 'attach_interface', { network_id: network, tag: 'web' }, 'Tagged network interface'],
+    ['a tagged disk', 'reserve_block_device_name', { tag: 'db' }, 'Tagged volume'],
+    ['a disk of several servers', 'reserve_block_device_name', { multiattach: true }, "has 'multiattach' set"],
+  ])('is %s', async (_, method, args, why) => {
+    const one = scene();
+    await one.cast(method, { volume_id: one.cloud.addVolume().id, ...args });
+    await one.quiet();
+    expect(one.nova.faults).toMatchObject([{ message: expect.stringContaining(why) }]);
+    expect([one.nova.devices.size, one.cloud.ports.size, one.compute.submitted.length]).toEqual([0, 0, 0]);
+  });
+});
+
 describe('attach_volume', () => {
   it('reserves the next name once, attaches, and is complete when the host has the disk', async () => {
     const one = scene();
@@ -178,6 +192,34 @@ describe('detach_volume', () => {
     await one.quiet();
     expect([one.nova.devices.size, one.cloud.attachments.size, one.compute.bindings.length]).toEqual([0, 0, 0]);
     expect(one.cloud.volumes.get(id)?.status).toBe('available');
+  });
+
+  it('takes it from the host alone where it is to be attached anew, and has it again at the next start', async () => {
+    const one = scene();
+    const { id } = one.cloud.addVolume();
+    await attachVolume(one, id);
+    one.compute.instances.set(server, 'stopped');
+    Object.assign(one.nova.instance ?? {}, { vm_state: 'stopped', task_state: null });
+    const [old] = [...one.cloud.attachments.keys()];
+    await one.cast('remove_volume_connection', { volume_id: id });
+    await one.quiet();
+    expect(one.compute.bindings).toEqual([]);
+    expect([...one.cloud.attachments.keys()]).toEqual([old]);
+
+    // what nova-manage does behind that
+    one.cloud.attachments.delete(old ?? '');
+    const made = one.cloud.addAttachment(id, server);
+    for (const [key, device] of one.nova.devices) one.nova.devices.set(key, { ...device, attachment_id: made.id });
+    if (one.nova.instance) one.nova.instance.task_state = 'powering-on';
+    await one.cast('start_instance');
+    await one.quiet();
+    expect(one.nova.instance).toMatchObject({ vm_state: 'active', task_state: null });
+    expect(one.compute.bindings).toMatchObject([{ instance: server, volume_id: id }]);
+    expect([...one.cloud.attachments.values()]).toMatchObject([{ id: made.id, status: 'attached' }]);
+
+    await one.cast('remove_volume_connection', { volume_id: id, delete_attachment: true });
+    await one.quiet();
+    expect([one.compute.bindings.length, one.cloud.attachments.size]).toEqual([0, 0]);
   });
 
   it('refuses to swap one, and gives the new one back', async () => {

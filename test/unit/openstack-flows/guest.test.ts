@@ -7,6 +7,7 @@ import {
   createFlowScene,
   type FlowScene,
   leftovers,
+  nova,
   server,
 } from '../../support/openstack/flow-scene.ts';
 
@@ -241,6 +242,20 @@ describe('what a build tells the guest', () => {
     ['bytes that are no text', { user_data: Buffer.from([0xff, 0xfe, 1]).toString('base64') }, {}, 'must be text'],
     ['a broken gzip', { user_data: Buffer.from([0x1f, 0x8b, 1]).toString('base64') }, {}, 'no good gzip'],
     ['a bomb', { user_data: gzipSync(Buffer.alloc(1e6, 65)).toString('base64') }, {}, 'more than 65535'],
+    [
+      'tags of disks',
+      {},
+      {
+        block_device_mapping: nova('BlockDeviceMappingList', { objects: [nova('BlockDeviceMapping', { tag: 'db' })] }),
+      },
+      'not be told of tags',
+    ],
+    [
+      'trusted certificates',
+      { trusted_certs: nova('TrustedCerts', { ids: ['cert'] }) },
+      {},
+      'not checked against trusted certificates',
+    ],
     ['files', {}, { injected_files: [['/etc/motd', 'aGk=']] }, 'files cannot be put'],
   ] as const)(
     'is never a part of what was asked for: %s fail the build, here and elsewhere',
