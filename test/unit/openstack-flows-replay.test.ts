@@ -21,6 +21,7 @@ import { inboundRequest, readRecording } from '../support/nova-recording.ts';
 import { replayNova } from '../support/nova-replay.ts';
 import { createFakeCompute } from '../support/openstack/fake-compute.ts';
 import { createFakeServices } from '../support/openstack/fake-services.ts';
+import { nova as novaObject } from '../support/openstack/flow-scene.ts';
 
 /** How our flows differ from the recorded service on purpose: a pattern of the difference, as nova-form.ts words it -> why. */
 const meant: readonly (readonly [RegExp, string])[] = [
@@ -67,7 +68,11 @@ async function play(scenario: string, method: string, here: InstanceState | null
   nova.answer('Instance.get_by_uuid', request.args.instance);
   for (const name of ['BlockDeviceMapping.save', 'InstanceInfoCache.save', 'VirtualInterface.create', 'Instance.save'])
     nova.answer(name, [{}, null]);
-  nova.answer('BlockDeviceMappingList.get_by_instance_uuid', request.args.block_device_mapping ?? request.args.bdms);
+  const none = novaObject('BlockDeviceMappingList', { objects: [] });
+  nova.answer(
+    'BlockDeviceMappingList.get_by_instance_uuid',
+    request.args.block_device_mapping ?? request.args.bdms ?? none,
+  );
   const fakes = createFakeServices();
   const { services } = fakes;
   const devices = request.args.block_device_mapping ?? request.args.bdms;

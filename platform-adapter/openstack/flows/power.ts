@@ -6,6 +6,7 @@ import { bracketed, errorOut, type FailurePolicy, revert } from './bracket.ts';
 import { compute, stateHere } from './compute.ts';
 import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
 import { powerStates, saveStage } from './nova-record.ts';
+import { missingVolumesStage } from './volume-attach.ts';
 
 /** How long a host has to go off by itself before it is switched off, in seconds (nova's shutdown_timeout). */
 const softSeconds = 60;
@@ -52,6 +53,7 @@ function powerFlow(change: PowerChange): FlowDefinition {
       bracketed(
         flow,
         [
+          ...(change.method === 'start_instance' ? [missingVolumesStage(flow)] : []),
           powerStage(flow, change.method, change.done),
           saveStage(flow, 'saved', { ...change.saved, task_state: null }, change.expected),
         ],

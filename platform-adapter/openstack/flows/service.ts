@@ -8,6 +8,7 @@ import type { ReceivedContext } from '../wire/context.ts';
 import { endEvent, isAway, putBack, writeFault } from './bracket.ts';
 import { type Flow, type FlowDefinition, type FlowParts, makingMs, patientRetry } from './flow.ts';
 import { currentInstance } from './nova-record.ts';
+import { tellOfFailure } from './notify.ts';
 import { openFlow, type StoredRequest } from './scope.ts';
 
 /** A request of nova that becomes a flow. */
@@ -147,6 +148,7 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
     const { error } = record;
     const failure = new DpuError(error?.code ?? 'internal', error?.message ?? `${record.kind} cannot go on`);
     const signal = AbortSignal.timeout(120_000);
+    await tellOfFailure(flow, failure, signal);
     await writeFault(flow, failure, signal);
     await putBack(flow, 'error', signal, { evenDeleting: true });
     await endEvent(flow, signal, failure);

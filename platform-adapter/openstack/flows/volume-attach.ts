@@ -43,7 +43,6 @@ function mappingStage(flow: Flow): Stage {
         'volume' | 'device' | 'disk_bus' | 'device_type' | 'tag',
         string | null
       >;
-      if (typeof tag === 'string') throw novaError('VolumeTaggedAttachNotSupported');
       if (flow.request.multiattach === true) refuseShared(String(volume));
       const devices = await listBlockDevices(conductor, flow.instance);
       const again = devices.find(({ volume_id }) => volume_id === volume);
@@ -283,13 +282,16 @@ const extended: FlowDefinition = {
   },
 };
 
-/** remove_volume_connection: a call; the volume is no more served here, and its attachment ends (an evacuated or moved server's). */
+/**
+ * remove_volume_connection: a call; the volume is no more served here. Its attachment is the caller's to end, unless it says otherwise (compute RPC 6.3):
+ * `nova-manage volume_attachment refresh` makes another.
+ */
 const removeConnection: FlowDefinition = {
   planVersion: 1,
   event: null,
   read(args) {
     const volume = checkUuid(textArgument(args, 'volume_id') ?? '', 'volume_id');
-    return readServer(args, { volume, key: volume });
+    return readServer(args, { volume, key: volume, endsToo: flagArgument(args, 'delete_attachment', false) });
   },
   plan(flow) {
     const volume = String(flow.request.volume);
@@ -297,6 +299,7 @@ const removeConnection: FlowDefinition = {
       name: 'remove',
       async run({ signal }) {
         await detachHere(flow, volume, signal);
+        if (flow.request.endsToo !== true) return undefined;
         const mapping = await ifMapped(getBlockDevice(flow.conductor(signal), volume, flow.instance));
         if (mapping?.attachment_id != null) {
           try {
@@ -311,6 +314,28 @@ const removeConnection: FlowDefinition = {
     return bracketed(flow, [stage], { failure: faultOnly });
   },
 };
+
+/** Volumes of the server that the instance has not, since they were taken from it to be attached anew: it starts with all. */
+export function missingVolumesStage(flow: Flow): Stage {
+  return {
+    name: 'volumes',
+    async run({ signal }) {
+      for (const device of await listBlockDevices(flow.conductor(signal), flow.instance)) {
+        const { id, volume_id: volume } = device;
+        if (id === null || volume === null || isHere(flow, volume)) continue;
+        const attached = await ensureAttached(
+          flow,
+          { ...device, id, volume_id: volume },
+          device.device_name ?? '',
+          signal,
+        );
+        const entry = volumeEntry(attached);
+        await compute(flow, `attach:${volume}`, 'attach_volume', { uuid: flow.instance, volume: entry }, signal);
+      }
+      return undefined;
+    },
+  };
+}
 
 /** Methods of a server's volumes after its build. */
 export const volumeFlows: Readonly<Record<string, FlowDefinition>> = {
