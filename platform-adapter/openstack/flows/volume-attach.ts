@@ -43,6 +43,7 @@ function mappingStage(flow: Flow): Stage {
         'volume' | 'device' | 'disk_bus' | 'device_type' | 'tag',
         string | null
       >;
+      if (typeof tag === 'string') throw novaError('VolumeTaggedAttachNotSupported');
       if (flow.request.multiattach === true) refuseShared(String(volume));
       const devices = await listBlockDevices(conductor, flow.instance);
       const again = devices.find(({ volume_id }) => volume_id === volume);
