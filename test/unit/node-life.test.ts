@@ -186,6 +186,7 @@ describe('node', () => {
     });
     const build = await node.service.submit('build_and_run_instance', request, caller);
     await hanging;
+    await new Promise((resolve) => setImmediate(resolve)); // its effect begins behind the commit that was told of
     const destroyed = await carryOut(node, 'destroy_instance', { uuid: build.instance });
     expect(destroyed.state).toBe('succeeded');
     expect(node.service.getOperation(build.id).state).toBe('cancelled');
