@@ -205,8 +205,8 @@ export function createDaemon(parts: DaemonParts): Daemon {
             const record = store.getOperation(id);
             if (!record) continue;
             events.emit('operation', operationView(record));
-            // an operation that ended may have changed the host's power
-            if (isEnded(record.state)) monitor.refresh().catch(parts.onFatal);
+            // an operation that ended may have changed the host's power; that of a host of machines is not the instances'
+            if (driver.nodeType === 'BM' && isEnded(record.state)) monitor.refresh().catch(parts.onFatal);
           }
           for (const id of notice.instances) {
             const view = store.instanceView(id);
