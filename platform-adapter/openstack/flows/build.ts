@@ -2,7 +2,7 @@ import { DpuError } from '../../../core/errors.ts';
 import type { Json, JsonObject } from '../../../core/units.ts';
 import { readBlockDevices } from '../wire/block-devices.ts';
 import { getInstancePrimitive } from '../wire/instances.ts';
-import { isPrimitive } from '../wire/objects.ts';
+import { isPrimitive, type Primitive } from '../wire/objects.ts';
 import { type RequestedNetwork, readImageMeta, readRequestedNetworks } from '../wire/requests.ts';
 import { tellInstances } from '../wire/scheduler.ts';
 import { type Arguments, rawArgument, readServer, textArgument } from './arguments.ts';
@@ -50,24 +50,39 @@ function read(args: Arguments): ReturnType<FlowDefinition['read']> {
   });
 }
 
-/** Tells the schedulers of the server that is on this host now. */
-export function tellSchedulersStage(flow: Flow): Stage {
+/** Tells the schedulers of the server that is on this host now: as nova has it, or, where its caller knows that, as it is told. */
+export function tellSchedulersStage(flow: Flow, known?: () => Primitive | undefined): Stage {
   return {
     name: 'schedulers',
     async run({ signal }) {
-      const conductor = flow.conductor(signal);
-      const instance = await getInstancePrimitive(conductor, flow.instance, ['flavor', 'info_cache', 'metadata']).catch(
-        (error: unknown) => {
-          if (error instanceof DpuError && error.code === 'not_found') return undefined; // a delete has it by now
-          throw error;
-        },
-      );
+      const instance = known?.() ?? (await askedFor(flow, signal));
       if (instance === undefined) return undefined;
       const scope = { context: flow.context, signal };
       await tellInstances(flow.parts.nova, scope, flow.settings.host, [instance]);
       return undefined;
     },
   };
+}
+
+/** The server as nova has it; undefined: a delete has it by now. */
+async function askedFor(flow: Flow, signal: AbortSignal): Promise<Primitive | undefined> {
+  try {
+    return await getInstancePrimitive(flow.conductor(signal), flow.instance, ['flavor', 'info_cache', 'metadata']);
+  } catch (error) {
+    if (error instanceof DpuError && error.code === 'not_found') return undefined;
+    throw error;
+  }
+}
+
+/** The server as it came with the request, and what was saved of it since. */
+function builtInstance(flow: Flow, saved: JsonObject): Primitive | undefined {
+  const { instance } = flow.request.reschedule as JsonObject;
+  if (!isPrimitive(instance)) return undefined;
+  return { ...instance, 'nova_object.data': { ...instance['nova_object.data'], ...saved } };
+}
+
+function active(flow: Flow): JsonObject {
+  return { vm_state: 'active', power_state: powerStates.running, task_state: null, launched_at: novaNow(flow) };
 }
 
 function stages(flow: Flow): readonly Stage[] {
@@ -84,8 +99,7 @@ function stages(flow: Flow): readonly Stage[] {
   return [
     saveStage(flow, 'accepted', { vm_state: 'building', task_state: null }, ['scheduling', null]),
     claimStage(flow),
-    saveStage(flow, 'claimed', claimed),
-    saveStage(flow, 'networking', { task_state: 'networking' }, [null]),
+    saveStage(flow, 'networking', { ...claimed, task_state: 'networking' }, [null]),
     portsStage(flow, requested, groups),
     infoCacheStage(flow),
     saveStage(
@@ -98,13 +112,8 @@ function stages(flow: Flow): readonly Stage[] {
     saveStage(flow, 'spawning', { vm_state: 'building', task_state: 'spawning' }, ['block_device_mapping']),
     spawnStage(flow),
     pluggedStage(flow),
-    saveStage(
-      flow,
-      'active',
-      () => ({ vm_state: 'active', power_state: powerStates.running, task_state: null, launched_at: novaNow(flow) }),
-      ['spawning'],
-    ),
-    tellSchedulersStage(flow),
+    saveStage(flow, 'active', () => active(flow), ['spawning']),
+    tellSchedulersStage(flow, () => builtInstance(flow, { ...claimed, ...active(flow) })),
   ];
 }
 

@@ -42,7 +42,6 @@ describe('build_and_run_instance', () => {
     await build(one);
     expect(one.nova.saves.map(({ vm_state, task_state }) => [vm_state, task_state])).toEqual([
       ['building', null],
-      [undefined, undefined],
       [undefined, 'networking'],
       ['building', 'block_device_mapping'],
       ['building', 'spawning'],
