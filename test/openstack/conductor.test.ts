@@ -7,6 +7,7 @@ import { createNovaRpc, type NovaRpc, topicClients } from '../../platform-adapte
 import { adminContext } from '../../platform-adapter/openstack/wire/context.ts';
 import { getInstancePrimitive } from '../../platform-adapter/openstack/wire/instances.ts';
 import { releaseOf } from '../../platform-adapter/openstack/wire/releases.ts';
+import { minimumServiceVersion } from '../../platform-adapter/openstack/wire/service-records.ts';
 import { type Cloud, openCloud } from './support/cloud.ts';
 import { expectNothingLeft } from './support/leaks.ts';
 import { PEER } from './support/nodes.ts';
@@ -52,5 +53,11 @@ describe.skipIf(PEER !== 'ours')('a node that is older than the control plane', 
     const own = await getInstancePrimitive(older.conductor(scope), id, ['flavor']);
     expect(own['nova_object.version']).toBe('2.6');
     expect(await older.conductor(scope).readable(own)).toBe(own);
+  });
+
+  it('can tell how old the control plane is', async () => {
+    const scope = { context: adminContext({ clock: systemClock, random: systemRandom }) };
+    const version = await minimumServiceVersion(today.conductor(scope), 'nova-conductor');
+    expect(version).toBe(releaseOf('zed').serviceVersion);
   });
 });

@@ -112,17 +112,18 @@ describe.skipIf(PEER !== 'ours')('a host', () => {
   it('keeps its servers and gets no new one while it is disabled, and shows what they use', async () => {
     const running = await active();
     const before = await servers.show(running);
-    const set = (...words: readonly string[]) =>
-      cloud.command('compute', 'service', 'set', ...words, hostname, 'nova-compute');
-    await set('--disable', '--disable-reason', 'a fan is to be changed');
+    const reason = 'a fan is to be changed';
+    await cloud.command(
+      ...['compute', 'service', 'set', '--disable', '--disable-reason', reason, hostname, 'nova-compute'],
+    );
     try {
-      expect(await service(hostname)).toMatchObject({ status: 'disabled', disabled_reason: 'a fan is to be changed' });
+      expect(await service(hostname)).toMatchObject({ status: 'disabled', disabled_reason: reason });
       expect(await traits(hostname)).toContain('COMPUTE_STATUS_DISABLED');
       const refused = await servers.create('vm', { networks: 'none' });
       await expect(servers.until(refused, 'ACTIVE')).rejects.toThrow('No valid host');
       expect(await servers.show(running)).toEqual({ ...before, host_status: 'MAINTENANCE' });
     } finally {
-      await set('--enable');
+      await put(hostname, { status: 'enabled' });
     }
     expect(await traits(hostname)).not.toContain('COMPUTE_STATUS_DISABLED');
 

@@ -1,6 +1,7 @@
 import type { CallContext } from 'oslo-messaging';
 import { describe, expect, it } from 'vitest';
 import { silentLog } from '../../core/ports/log.ts';
+import { register } from '../../platform-adapter/openstack/node/registration.ts';
 import { computeEndpoints } from '../../platform-adapter/openstack/rpc/server.ts';
 import type { FlowRecord } from '../../platform-adapter/openstack/store.ts';
 import { createNovaRpc } from '../../platform-adapter/openstack/wire/conductor.ts';
@@ -47,6 +48,31 @@ describe('releases', () => {
   it('order versions by major and minor alone', () => {
     expect([isNewer('2.8', '2.7'), isNewer('2.10', '2.9'), isNewer('3.0', '2.9')]).toEqual([true, true, true]);
     expect([isNewer('2.7', '2.7'), isNewer('2.7.1', '2.7'), isNewer('1.9', '2.0')]).toEqual([false, false, false]);
+  });
+});
+
+describe('a control plane that is older than the release', () => {
+  /** Registers with one whose services have this version; answers how it ended, and which kinds of services were asked for. */
+  async function registering(name: ReleaseName, version: number) {
+    const { rpc, asked } = conductorOf(name, { get_minimum_version: version });
+    const parts = { rpc, host: 'h', node: 'n', clock: virtualClock(), random: seededRandom(1), log: silentLog };
+    const error: unknown = await register(parts, new AbortController().signal).catch((caught: unknown) => caught);
+    const kinds = asked.filter(({ args }) => args.objmethod === 'get_minimum_version').map(({ args }) => args.args);
+    return { error, kinds, sent: asked.map(({ method, args }) => args.objmethod ?? method) };
+  }
+
+  it('is not registered with, and is sent none of its objects', async () => {
+    const { error, sent } = await registering('bobcat', 64);
+    expect(error).toMatchObject({ code: 'unsupported', details: { conductor: 64, ours: 66 } });
+    expect(error).toMatchObject({ field: 'platform.openstack.release' });
+    expect(sent).toEqual(['ping', 'get_minimum_version']);
+  });
+
+  it('is none where its services are as new, and not looked for by the oldest release', async () => {
+    const { kinds, sent } = await registering('caracal', 67);
+    expect(kinds).toEqual([['nova-conductor'], ['nova-compute']]);
+    expect(sent).toContain('get_by_host');
+    expect((await registering('zed', 64)).kinds).toEqual([['nova-compute']]);
   });
 });
 

@@ -7,6 +7,7 @@ import { adminContext, type RequestContext } from '../wire/context.ts';
 import { listInstancesByHost, type NovaInstance } from '../wire/instances.ts';
 import { listMigrations, type NovaMigration } from '../wire/migrations.ts';
 import { isNova } from '../wire/nova-errors.ts';
+import { releaseOf } from '../wire/releases.ts';
 import {
   type ComputeNodeRecord,
   createService,
@@ -41,6 +42,8 @@ export interface Registration {
 /** Migrations of servers that were rebuilt elsewhere while this host was down. */
 const evacuations = ['accepted', 'pre-migrating', 'done'] as const;
 
+const oldestRelease = releaseOf('zed');
+
 /** A scope of our own: a new request id for each piece of work. */
 export function ownScope(
   parts: { readonly clock: Clock; readonly random: Random },
@@ -60,6 +63,7 @@ export async function register(parts: RegistrationParts, signal: AbortSignal): P
   const scope = ownScope(parts, signal);
   const conductor = rpc.conductor(scope);
   await conductor.ping();
+  await checkControlPlane(conductor);
   await checkVersions(conductor, parts);
   const instances = await listInstancesByHost(conductor, host, ['info_cache', 'metadata', 'numa_topology']);
   const computeNode = await getComputeNode(conductor, host, node);
@@ -70,6 +74,21 @@ export async function register(parts: RegistrationParts, signal: AbortSignal): P
   });
   const service = await ensureService(conductor, host);
   return { service, computeNode, instances, evacuated };
+}
+
+/**
+ * A control plane that is older than our release can't read our objects: nova-conductor would ask itself to bring them back, again and again. All of
+ * nova's services count their versions alike. There is none older than the first of the table.
+ */
+async function checkControlPlane(conductor: Conductor): Promise<void> {
+  const { name, serviceVersion } = conductor.release;
+  if (serviceVersion === oldestRelease.serviceVersion) return;
+  const lowest = await minimumServiceVersion(conductor, 'nova-conductor');
+  if (lowest >= serviceVersion) return;
+  throw new DpuError('unsupported', `the control plane is older than nova's release ${name}`, {
+    field: 'platform.openstack.release',
+    details: { conductor: lowest, ours: serviceVersion },
+  });
 }
 
 /** nova's raise_if_old_compute: beside compute services that are too old for this release nothing would be understood. */

@@ -64,9 +64,12 @@ export type ComputeNodeRecord = Read<typeof nodeFields>;
 /** Reads a ComputeNode. @throws `invalid`. */
 export const readComputeNode = objectOf('ComputeNode', nodeFields);
 
-/** The lowest version of the compute services in the cell; 0 where there is none. */
-export async function minimumServiceVersion(conductor: Conductor): Promise<number> {
-  return whole(await conductor.classAction('Service', 'get_minimum_version', [binary]), 'service.minimum_version');
+/** The lowest version of the services of a kind in the cell, of compute services unless told; 0 where there is none. */
+export async function minimumServiceVersion(
+  conductor: Conductor,
+  kind: 'nova-compute' | 'nova-conductor' = binary,
+): Promise<number> {
+  return whole(await conductor.classAction('Service', 'get_minimum_version', [kind]), 'service.minimum_version');
 }
 
 /** The host's compute service; undefined where it has none. */
