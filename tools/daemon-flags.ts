@@ -14,6 +14,8 @@ export const daemonNodeFlags: readonly string[] = [
   '--optimize-for-size',
   // One helper thread.
   '--v8-pool-size=1',
+  // An idle daemon does not collect its whole heap twice a minute to give back what it will need again: some 200 ms of CPU a minute.
+  '--no-memory-reducer',
 ];
 
 /** Node's flags for snic-controller, which speaks no HTTP and so can do without WebAssembly. */
