@@ -126,7 +126,7 @@ describe('a volume is attached', () => {
     expect(await cinder.waitForVolume(volumeId, ['available'], { timeoutMs: 60_000 })).toMatchObject({
       status: 'available',
     });
-    expect(clock.slept).toEqual([1000, 1000]);
+    expect(clock.slept).toEqual([1000, 1500]);
     service.next.push(as('creating'), as('error'));
     const failed = cinder.waitForVolume(volumeId, ['available'], { timeoutMs: 60_000 });
     expect((await rejection(failed, 'bad_state')).details).toEqual({ status: 'error' });

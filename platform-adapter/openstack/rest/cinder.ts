@@ -96,7 +96,7 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds; then the error is `timeout`. */
   readonly timeoutMs: number;
-  /** Milliseconds between looks. Default 1000. */
+  /** Milliseconds between looks. Default: 1000 first, then longer by half each time, up to 5000. */
   readonly everyMs?: number;
 }
 
@@ -188,7 +188,8 @@ const reimageMicroversion = '3.68';
 const pageSize = 500;
 const mostPages = 200;
 
-const defaultEveryMs = 1_000;
+/** Between looks for a status: most things take a second or two, and what takes longer is looked at less often. */
+const look = { firstMs: 1_000, factor: 1.5, mostMs: 5_000 } as const;
 
 /** Cinder as the caller sees it. */
 export function createCinder(caller: Caller, clock: Clock): Cinder {
@@ -219,24 +220,24 @@ export function createCinder(caller: Caller, clock: Clock): Cinder {
     throw new DpuError('exhausted', `cinder: more than ${pageSize * mostPages} ${what}`);
   }
 
-  /** Looks until `look` answers a wanted status. */
+  /** Asks until `ask` answers a wanted status. */
   async function waited<Thing extends { readonly status: string }>(
     what: string,
     wanted: readonly string[],
-    { signal, timeoutMs, everyMs = defaultEveryMs }: WaitOptions,
-    look: (options: CallOptions) => Promise<Thing>,
+    { signal, timeoutMs, everyMs }: WaitOptions,
+    ask: (options: CallOptions) => Promise<Thing>,
   ): Promise<Thing> {
     const endsAt = clock.monotonicMs() + timeoutMs;
-    for (;;) {
+    for (let pauseMs = everyMs ?? look.firstMs; ; pauseMs = everyMs ?? Math.min(pauseMs * look.factor, look.mostMs)) {
       const leftMs = endsAt - clock.monotonicMs();
       if (leftMs <= 0)
         throw new DpuError('timeout', `cinder: ${what} is not ${wanted.join(' or ')} in ${timeoutMs} ms`);
-      const found = await look({ signal, timeoutMs: leftMs });
+      const found = await ask({ signal, timeoutMs: leftMs });
       if (wanted.includes(found.status)) return found;
       if (found.status.startsWith('error')) {
         throw new DpuError('bad_state', `cinder: ${what} is ${found.status}`, { details: { status: found.status } });
       }
-      await clock.sleep(Math.max(0, Math.min(everyMs, endsAt - clock.monotonicMs())), signal);
+      await clock.sleep(Math.max(0, Math.min(pauseMs, endsAt - clock.monotonicMs())), signal);
     }
   }
 
