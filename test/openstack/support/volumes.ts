@@ -109,7 +109,8 @@ export function volumesOf({ admin, stack }: Cloud): Volumes {
           await untilStatus(id, 'available');
           await admin.call('volumev3', 'DELETE', `/volumes/${id}`);
         } catch (error) {
-          if (!(error instanceof RestError) || error.status !== 404) throw error;
+          const { cause = error } = error as Error; // what is waited for has it as the cause
+          if (!(cause instanceof RestError) || cause.status !== 404) throw error;
         }
       }
       made.clear();
