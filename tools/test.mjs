@@ -2,7 +2,7 @@
  * `npm test`: set-up, lint, types, schema drift, all of vitest; then a table and the line `N passed, N failed`. With arguments
  * (`npm test -- test/unit`) only vitest runs, with those arguments, and goes on without Debian packages that cannot be had. A process that outlives the run is a failure, and is ended.
  * `npm run test:openstack` is this with `--openstack`: the suites of test/openstack on a control plane of their own, which needs its
- * packages, and with `WITH_CEPH=1` those of a Ceph.
+ * packages, and with `WITH_CEPH=1` those of a Ceph and of a virtual DPU.
  */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -48,8 +48,13 @@ function needs() {
 }
 
 function openStackNeeds() {
-  const ceph = process.env.WITH_CEPH === '1' ? packagesFor('openstack-ceph') : [];
-  return { need: [...packagesFor('openstack'), ...ceph] };
+  const plain = packagesFor('openstack');
+  if (process.env.WITH_CEPH !== '1') return { need: plain };
+  // what boots from it is a virtual DPU
+  return {
+    need: [...plain, ...packagesFor('openstack-ceph'), ...packagesFor('test')],
+    downloads: downloadsFor('test'),
+  };
 }
 
 async function checks(context) {
