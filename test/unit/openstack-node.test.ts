@@ -342,6 +342,34 @@ describe('a node is taken out of scheduling', () => {
 });
 
 describe('a node keeps', () => {
+  it('what users have left confirmed or deleted when its time is over, as often as it may be over', async () => {
+    const scene = startScene(again(), {}, {}, { resizeConfirmWindowSec: 30, reclaimIntervalSec: 600 });
+    registeredBefore(scene.nova);
+    const { clock, nova, asked } = scene;
+    const object = (name: string, data: object): object => ({
+      'nova_object.name': name,
+      'nova_object.namespace': 'nova',
+      'nova_object.version': '1.0',
+      'nova_object.data': data,
+    });
+    const left = (sec: number) => object('Instance', { uuid: server, deleted_at: new Date(sec * 1000).toISOString() });
+    const now = Math.floor(clock.wallMs() / 1000);
+    nova.answer('MigrationList.get_unconfirmed_by_dest_compute', object('MigrationList', { objects: [] }));
+    const objects = [left(now - 570), left(now - 300)];
+    nova.answer('InstanceList.get_by_filters', object('InstanceList', { objects }));
+    const node = scene.start();
+    await clock.drive(node.serving, 60_000);
+    await clock.advance(62_000);
+    expect(asked.filter((each) => /^(confirm|reclaim)/.test(each)).toSorted()).toEqual([
+      'confirm 0',
+      'confirm 0',
+      'reclaim 1',
+    ]);
+    const [asks] = calls(nova.said, 'MigrationList.get_unconfirmed_by_dest_compute');
+    expect(asks?.args.args).toEqual([30, 'fake1']);
+    await node.stop();
+  });
+
   it('one server after the other healed, and all power states in step', async () => {
     const { nova, clock, node, asked } = await knownNode();
     await clock.advance(120_000);

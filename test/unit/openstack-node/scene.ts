@@ -43,7 +43,12 @@ export function registeredBefore(nova: NovaReplay): void {
 }
 
 /** A node on a recorded control plane, a clock that stands still, and what it asked of its hooks. */
-export function startScene(recording: Recording, status: Partial<NodeStatus> = {}, hooks: Partial<NodeHooks> = {}) {
+export function startScene(
+  recording: Recording,
+  status: Partial<NodeStatus> = {},
+  hooks: Partial<NodeHooks> = {},
+  more: Partial<NodeSettings> = {},
+) {
   const nova = replayNova(recording);
   const custom = ['resource_classes/CUSTOM_DPU', 'resource_classes/CUSTOM_BAREMETAL_GOLD'];
   const traits = ['CUSTOM_DPU_SIM', 'CUSTOM_DPU_NODE_VM', 'CUSTOM_DPU_NODE_BM'].map((name) => `traits/${name}`);
@@ -58,7 +63,7 @@ export function startScene(recording: Recording, status: Partial<NodeStatus> = {
       rpc: createNovaRpc(releaseOf('zed'), nova.clients),
       placement: createPlacement(createKeystone(nova.keystone, { http: nova.http, clock })),
       service,
-      settings,
+      settings: { ...settings, ...more },
       hooks: {
         recover: async ({ instances }) => void asked.push(`recover ${instances.length}`),
         serve: async () => void asked.push('serve'),
