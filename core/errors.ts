@@ -83,6 +83,11 @@ export interface ErrorRecord {
   readonly retry: RetryAdvice;
 }
 
+/** The error that a record tells of; its cause is not kept. */
+export function errorOf({ code, message, field }: ErrorRecord): DpuError {
+  return new DpuError(code, message, field === undefined ? {} : { field });
+}
+
 /** The storable form of an error. */
 export function errorRecord(error: DpuError, step?: string): ErrorRecord {
   return {

@@ -1,4 +1,4 @@
-import { DpuError, type ErrorRecord, errorRecord, toDpuError } from '../errors.ts';
+import { type DpuError, type ErrorRecord, errorOf, errorRecord, toDpuError } from '../errors.ts';
 import type { OperationKind } from '../instance-state.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -312,7 +312,7 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
       ]);
     }
     const cause = failure;
-    undoneFor = cause?.error ?? (error === null ? null : failureOf(error));
+    undoneFor = cause?.error ?? (error === null ? null : errorOf(error));
     const settledBack = (name: string): boolean => ['pending', 'undone'].includes(state(name).phase) || left.has(name);
     for (;;) {
       if (plan.steps.every((step) => settledBack(step.name))) {
@@ -395,9 +395,4 @@ export function startRunner<Kind extends string>(parts: RunnerParts<Kind>, opera
     },
     cutOff: () => stop.abort(new StepAborted('stopping')),
   };
-}
-
-/** The error that a record tells of. */
-function failureOf({ code, message, field }: ErrorRecord): DpuError {
-  return new DpuError(code, message, field === undefined ? {} : { field });
 }
