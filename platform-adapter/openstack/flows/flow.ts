@@ -150,6 +150,12 @@ export interface Stage {
 /** How long a service has to make something that it must not be interrupted at, in milliseconds. */
 export const makingMs = 25_000;
 
+/**
+ * Options of a call that makes, binds or attaches something: it is not cut off when the flow is, since the service would go on with it, behind the back of
+ * an undo that looks at once.
+ */
+export const making = (flow: Flow) => ({ requestId: flow.context.request_id, timeoutMs: makingMs });
+
 /** How long a stage whose peer is away is tried: 6 hours. */
 export const patienceMs = 6 * 3_600_000;
 

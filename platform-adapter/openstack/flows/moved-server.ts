@@ -4,7 +4,7 @@ import type { Json } from '../../../core/units.ts';
 import { listBlockDevices, type NovaBlockDevice, saveBlockDevice } from '../wire/block-devices.ts';
 import { getInfoCache } from '../wire/instances.ts';
 import { forEach } from './each.ts';
-import type { Flow, Stage } from './flow.ts';
+import { type Flow, making, type Stage } from './flow.ts';
 import { cachedPorts, ensurePorts, type ServerPort } from './ports.ts';
 import { deviceNames, ensureAttached, inBootOrder, type ServerVolume } from './volumes.ts';
 
@@ -39,7 +39,7 @@ async function keepVolume(flow: Flow, device: NovaBlockDevice, volume: string, s
     reserved[0] ??
     (await flow
       .services()
-      .cinder.createAttachment({ volumeId: volume, instance: flow.instance }, options(flow, signal)));
+      .cinder.createAttachment({ volumeId: volume, instance: flow.instance }, making(flow)));
   if (device.attachment_id !== kept.id || device.connection_info !== null) {
     const changes = { attachment_id: kept.id, connection_info: null };
     await saveBlockDevice(flow.conductor(signal), device.id, changes);

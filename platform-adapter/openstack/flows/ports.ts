@@ -7,7 +7,7 @@ import { novaError } from '../wire/nova-errors.ts';
 import type { RequestedNetwork } from '../wire/requests.ts';
 import { deleteVirtualInterfaces, ensureVirtualInterface } from '../wire/virtual-interfaces.ts';
 import { forEach } from './each.ts';
-import { type Flow, makingMs, type Stage, sentInstance } from './flow.ts';
+import { type Flow, making, type Stage, sentInstance } from './flow.ts';
 import { ifThere } from './nova-record.ts';
 
 /** A NIC that a server asks for: a port that is there, or one to be made on a network. */
@@ -25,12 +25,6 @@ export interface ServerPort {
 }
 
 const options = (flow: Flow, signal: AbortSignal) => ({ signal, requestId: flow.context.request_id });
-
-/**
- * Of a call that makes something: it is not cut off when the flow is, since the service would go on with it, and an undo that looks at once would not find
- * what comes of it.
- */
-const making = (flow: Flow) => ({ requestId: flow.context.request_id, timeoutMs: makingMs });
 
 /**
  * What a server's network requests ask for. None at all, or `auto`, is the project's one network; `none` is no NIC.
@@ -149,7 +143,7 @@ async function bind(flow: Flow, port: Port, signal: AbortSignal): Promise<Port> 
       bindingHost: flow.settings.host,
       ...(hostname !== null && extensions.has('dns-integration') ? { dnsName: hostname } : {}),
     },
-    options(flow, signal),
+    making(flow),
   );
   if (bound.vifType === 'binding_failed') throw novaError('PortBindingFailed', { port_id: port.id });
   return bound;

@@ -10,7 +10,7 @@ import { bracketed, errorOut, type FailurePolicy, tellFailure } from './bracket.
 import { tellSchedulersStage } from './build.ts';
 import { claimStage, spawnStage } from './build-stages.ts';
 import { compute, destroyHere } from './compute.ts';
-import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
+import { type Flow, type FlowDefinition, making, type Stage, sentInstance } from './flow.ts';
 import { keepVolumesStage, keptPortsStage, keptVolumesStage } from './moved-server.ts';
 import { ifThere, novaNow, powerStates, saveStage } from './nova-record.ts';
 import { pluggedStage, refreshInfoCache } from './ports.ts';
@@ -40,7 +40,7 @@ function reimageStage(flow: Flow): Stage {
       if (reimage !== true && root.source_type !== 'image') return undefined;
       const { cinder } = flow.parts.services;
       await cinder.waitForVolume(root.volume_id, ['reserved', 'available'], { signal, timeoutMs: reimageMs });
-      await cinder.reimageVolume(root.volume_id, { imageId: image, reimageReserved: true }, options(flow, signal));
+      await cinder.reimageVolume(root.volume_id, { imageId: image, reimageReserved: true }, making(flow));
       await cinder.waitForVolume(root.volume_id, ['reserved', 'available'], { signal, timeoutMs: reimageMs });
       await saveBlockDevice(conductor, root.id, { image_id: image });
       // nova-api takes a server whose disk is a volume for one that was booted from it, and leaves the image as it was

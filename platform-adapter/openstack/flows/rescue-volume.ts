@@ -4,7 +4,7 @@ import { DpuError, hasCode } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/units.ts';
 import { asInitiator } from '../connector.ts';
 import type { GlanceImage } from '../rest/glance.ts';
-import { type Flow, sentInstance } from './flow.ts';
+import { type Flow, making, sentInstance } from './flow.ts';
 import { deleteVolume } from './volumes.ts';
 
 /** What a rescue starts from; `connection` may hold secrets. */
@@ -54,7 +54,7 @@ export async function makeRescueVolume(flow: Flow, imageId: string, signal: Abor
         ...(type === null ? {} : { volumeType: type }),
         ...(zone === null ? {} : { availabilityZone: zone }),
       },
-      options(flow, signal),
+      making(flow),
     );
   }
   const { id } = made;
@@ -62,11 +62,11 @@ export async function makeRescueVolume(flow: Flow, imageId: string, signal: Abor
   const there = await cinder.listAttachments({ volumeId: id, allProjects: true }, options(flow, signal));
   const attachment =
     there.find(({ instance }) => instance === flow.instance) ??
-    (await flow.services().cinder.createAttachment({ volumeId: id, instance: flow.instance }, options(flow, signal)));
+    (await flow.services().cinder.createAttachment({ volumeId: id, instance: flow.instance }, making(flow)));
   const { connector } = flow.settings;
-  const { connectionInfo } = await cinder.updateAttachment(attachment.id, connector, options(flow, signal));
+  const { connectionInfo } = await cinder.updateAttachment(attachment.id, connector, making(flow));
   if (connectionInfo === null) throw new DpuError('unavailable', 'Cinder does not say how the volume is reached');
-  await cinder.completeAttachment(attachment.id, options(flow, signal));
+  await cinder.completeAttachment(attachment.id, making(flow));
   return { volume: id, connection: asInitiator(connectionInfo, connector) };
 }
 

@@ -14,7 +14,7 @@ import { isNova, novaError } from '../wire/nova-errors.ts';
 import { type Arguments, checkUuid, flagArgument, readServer, textArgument } from './arguments.ts';
 import { bracketed } from './bracket.ts';
 import { compute } from './compute.ts';
-import type { Flow, FlowDefinition, Stage } from './flow.ts';
+import { type Flow, type FlowDefinition, making, type Stage } from './flow.ts';
 import { faultOnly } from './interfaces.ts';
 import { deviceName, ensureAttached, refuseShared, type ServerVolume } from './volumes.ts';
 
@@ -156,8 +156,8 @@ const attach: FlowDefinition = {
       },
       {
         name: 'complete',
-        async run({ signal, output }) {
-          await flow.parts.services.cinder.completeAttachment(volumeOf(output).attachment, options(flow, signal));
+        async run({ output }) {
+          await flow.parts.services.cinder.completeAttachment(volumeOf(output).attachment, making(flow));
           return undefined;
         },
       },

@@ -5,7 +5,7 @@ import type { CinderVolume, NewVolume } from '../rest/cinder.ts';
 import { listBlockDevices, type NovaBlockDevice, saveBlockDevice } from '../wire/block-devices.ts';
 import { novaError } from '../wire/nova-errors.ts';
 import { forEach } from './each.ts';
-import { type Flow, makingMs, type Stage, sentInstance } from './flow.ts';
+import { type Flow, making, type Stage, sentInstance } from './flow.ts';
 import { ifThere } from './nova-record.ts';
 
 /** A volume that the server has, ready to be shown to the instance. */
@@ -34,12 +34,6 @@ const madeFor = { instance: 'dpu_compute_instance', device: 'dpu_compute_device'
 const makeMs = 600_000;
 
 const options = (flow: Flow, signal: AbortSignal) => ({ signal, requestId: flow.context.request_id });
-
-/**
- * Of a call that makes something: it is not cut off when the flow is, since the service would go on with it, and an undo that looks at once would not find
- * what comes of it.
- */
-const making = (flow: Flow) => ({ requestId: flow.context.request_id, timeoutMs: makingMs });
 
 /** Whether a mapping is a disk that Cinder has or will have. All disks of our nodes are; `no_device` is nova's word for none. */
 function isDisk(device: NovaBlockDevice): boolean {
@@ -202,7 +196,7 @@ export async function ensureAttached(
   const { connectionInfo } = await cinder.updateAttachment(
     attachmentId,
     { ...flow.settings.connector, mountpoint },
-    options(flow, signal),
+    making(flow),
   );
   if (connectionInfo === null)
     throw new DpuError('unavailable', 'Cinder does not say how the volume is reached', {
@@ -210,7 +204,7 @@ export async function ensureAttached(
     });
   const connection = asInitiator(connectionInfo, flow.settings.connector);
   await saveBlockDevice(flow.conductor(signal), device.id, { connection_info: JSON.stringify(connection) });
-  if (complete) await cinder.completeAttachment(attachmentId, options(flow, signal));
+  if (complete) await cinder.completeAttachment(attachmentId, making(flow));
   return {
     attachment: attachmentId,
     volume: volume.id,

@@ -22,7 +22,7 @@ export interface FakeServices {
   addAttachment(volume: string, instance: string): Attachment;
   /** Whether a port that is bound goes ACTIVE. */
   plugged: boolean;
-  /** Waited for before a port or volume is made, as the service does, whoever has hung up meanwhile. */
+  /** Waited for before a port, volume or connection is made, as the service does, whoever has hung up meanwhile. */
   making: Promise<unknown> | null;
   /** Called before each call (`neutron.createPort`); what it throws is the answer. */
   onCall: (name: string) => void | Promise<void>;
@@ -209,7 +209,7 @@ export function createFakeServices(): FakeServices {
     waitForVolume: async (id) => volume(id),
     async deleteVolume(id) {
       const held = [...attachments.values()].some(({ volumeId }) => volumeId === id);
-      if (held) throw new DpuError('bad_state', 'the volume is in use');
+      if (held || volumes.get(id)?.status === 'attaching') throw new DpuError('bad_state', 'the volume is in use');
       volumes.delete(id);
     },
     async rollDetaching(id) {
@@ -224,20 +224,28 @@ export function createFakeServices(): FakeServices {
     createAttachment: async ({ volumeId, instance }) => fake.addAttachment(volumeId, instance),
     showAttachment: async (id) => attachments.get(id) ?? missing('the attachment'),
     listAttachments: async ({ volumeId }) => [...attachments.values()].filter((each) => each.volumeId === volumeId),
-    async updateAttachment(id, { host, mountpoint }) {
-      const attachment = attachments.get(id) ?? missing('the attachment');
-      const connectionInfo = {
-        driver_volume_type: 'iscsi',
-        data: {
-          auth_password: 'chap-secret',
-          volume_id: attachment.volumeId,
-          for_host: host,
-          ...(mountpoint === undefined ? {} : { for_device: mountpoint }),
-        },
-      };
-      const next = { ...attachment, connectionInfo, status: 'attaching' };
-      attachments.set(id, next);
-      return next;
+    async updateAttachment(id, { host, mountpoint }, options) {
+      const { volumeId } = attachments.get(id) ?? missing('the attachment');
+      return await made(options?.signal, () => {
+        const attachment = attachments.get(id);
+        if (attachment === undefined) {
+          // as Cinder: what was deleted under its hands leaves the volume in a state that nobody takes it from
+          volumes.set(volumeId, { ...volume(volumeId), status: 'attaching' });
+          return missing('the attachment');
+        }
+        const connectionInfo = {
+          driver_volume_type: 'iscsi',
+          data: {
+            auth_password: 'chap-secret',
+            volume_id: volumeId,
+            for_host: host,
+            ...(mountpoint === undefined ? {} : { for_device: mountpoint }),
+          },
+        };
+        const next = { ...attachment, connectionInfo, status: 'attaching' };
+        attachments.set(id, next);
+        return next;
+      });
     },
     async completeAttachment(id) {
       const attachment = attachments.get(id) ?? missing('the attachment');
