@@ -37,9 +37,7 @@ async function keepVolume(flow: Flow, device: NovaBlockDevice, volume: string, s
   const kept =
     reserved.find(({ id }) => id === device.attachment_id) ??
     reserved[0] ??
-    (await flow
-      .services()
-      .cinder.createAttachment({ volumeId: volume, instance: flow.instance }, making(flow)));
+    (await flow.services().cinder.createAttachment({ volumeId: volume, instance: flow.instance }, making(flow)));
   if (device.attachment_id !== kept.id || device.connection_info !== null) {
     const changes = { attachment_id: kept.id, connection_info: null };
     await saveBlockDevice(flow.conductor(signal), device.id, changes);
