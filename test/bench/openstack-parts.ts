@@ -28,10 +28,16 @@ export interface Start {
 /** Two of something: the daemon's and the stock nova-compute's. */
 export type Pair<Each> = readonly [Each, Each];
 
+/**
+ * What servers are made of: an image and no network, an image and one network, or a volume that Cinder makes of the image by the same request for both
+ * (the fake driver makes no disk of an image; a node of ours makes a volume).
+ */
+export type RoundKind = 'image' | 'network' | 'volume';
+
 /** How servers are built in a round. */
 export interface Round {
   readonly servers: number;
-  readonly networks: 'none' | 'one';
+  readonly kind: RoundKind;
   readonly order: 'in a row' | 'side by side';
 }
 
@@ -107,15 +113,25 @@ export async function measureStarts(both: Pair<Competitor>, times: number): Prom
   return found;
 }
 
-/** Resident memory, and what an idle time costs. */
-export async function measureIdle(
-  competitor: Competitor,
-  ms: number,
-): Promise<{ readonly memory: Memory; readonly cpuMsPerMinute: number }> {
-  const pid = competitor.pid();
-  const before = cpuMsOf(pid);
+/** What an idle process has and needs. */
+export interface Idle {
+  /** Resident memory at the end. */
+  readonly memory: Memory;
+  readonly cpuMsPerMinute: number;
+}
+
+/** Lets both settle, then measures what an idle time costs each, the same time for both. */
+export async function measureIdle([one, other]: Pair<Competitor>, settleMs: number, ms: number): Promise<Pair<Idle>> {
+  await sleep(settleMs);
+  const cpu = (): Pair<number> => [cpuMsOf(one.pid()), cpuMsOf(other.pid())];
+  const before = cpu();
   await sleep(ms);
-  return { memory: competitor.memory(), cpuMsPerMinute: ((cpuMsOf(pid) - before) * 60_000) / ms };
+  const after = cpu();
+  const idle = (competitor: Competitor, at: 0 | 1): Idle => ({
+    memory: competitor.memory(),
+    cpuMsPerMinute: ((after[at] - before[at]) * 60_000) / ms,
+  });
+  return [idle(one, 0), idle(other, 1)];
 }
 
 /** Builds servers on one after the other and deletes them. */
@@ -123,8 +139,8 @@ export async function buildRounds([one, other]: Pair<Competitor>, round: Round):
   return [await buildRound(one, round), await buildRound(other, round)];
 }
 
-async function buildRound(competitor: Competitor, { servers, networks, order }: Round): Promise<RoundResult> {
-  const make = await maker(competitor, networks);
+async function buildRound(competitor: Competitor, { servers, kind, order }: Round): Promise<RoundResult> {
+  const make = await maker(competitor, kind);
   const pid = competitor.pid();
   const cpuBefore = cpuMsOf(pid);
   const begun = performance.now();
@@ -145,18 +161,27 @@ async function buildRound(competitor: Competitor, { servers, networks, order }: 
   return { buildMs, cpuMsEach: (cpuMsOf(pid) - cpuBefore) / servers };
 }
 
-async function maker({ admin, host }: Competitor, networks: Round['networks']): Promise<() => Promise<string>> {
+async function maker({ admin, host }: Competitor, kind: RoundKind): Promise<() => Promise<string>> {
   const images = await admin.call<{ images: readonly { id: string }[] }>('image', 'GET', '/v2/images?name=tiny');
   const found = await admin.call<{ networks: readonly { id: string }[] }>(
     'network',
     'GET',
     '/v2.0/networks?name=private',
   );
+  const image = images.images[0]?.id;
+  const volume = {
+    boot_index: 0,
+    source_type: 'image',
+    uuid: image,
+    destination_type: 'volume',
+    volume_size: 1,
+    delete_on_termination: true,
+  };
   const server = {
     name: 'bench',
     flavorRef: '1',
-    imageRef: images.images[0]?.id,
-    networks: networks === 'none' ? 'none' : [{ uuid: found.networks[0]?.id }],
+    ...(kind === 'volume' ? { block_device_mapping_v2: [volume] } : { imageRef: image }),
+    networks: kind === 'network' ? [{ uuid: found.networks[0]?.id }] : 'none',
     host,
   };
   return async () => {

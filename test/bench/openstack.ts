@@ -31,7 +31,15 @@ const { values } = parseArgs({
 });
 const servers = values.quick ? 4 : 20;
 const starts = values.quick ? 1 : 5;
-const idleMs = values.quick ? 5000 : 60_000;
+const idleMs = values.quick ? 30_000 : 60_000;
+/** After a start: what was loaded for it is collected. */
+const settleMs = values.quick ? 15_000 : 60_000;
+
+const kinds = {
+  image: 'of an image, no network',
+  network: 'of an image, one network',
+  volume: 'a volume for both, no network',
+} as const;
 
 const dir = values.state ?? mkdtempSync(join(tmpdir(), 'ostb-'));
 const say = (line: string): void => console.log(line);
@@ -51,7 +59,7 @@ try {
 
 async function measure(ours: Competitor, stock: Competitor): Promise<readonly Row[]> {
   const [ourStarts, stockStarts] = await measureStarts([ours, stock], starts);
-  const [ourIdle, stockIdle] = [await measureIdle(ours, idleMs), await measureIdle(stock, idleMs)];
+  const [ourIdle, stockIdle] = await measureIdle([ours, stock], settleMs, idleMs);
   const median = (all: readonly number[]): number => quantile(all, 0.5);
   const wall = (all: readonly Start[]): readonly number[] => all.map(({ ms }) => ms);
   const cpu = (all: readonly Start[]): readonly number[] => all.map(({ cpuMs }) => cpuMs);
@@ -79,11 +87,12 @@ async function measure(ours: Competitor, stock: Competitor): Promise<readonly Ro
       numbers: { ours: ourIdle.cpuMsPerMinute, stock: stockIdle.cpuMsPerMinute },
     },
   ];
-  for (const networks of ['none', 'one'] as const) {
+  for (const kind of ['image', 'network', 'volume'] as const) {
+    // as many as are counted then: compiled code, loaded modules, connections
+    await buildRounds([ours, stock], { servers, kind, order: 'side by side' });
     for (const order of ['in a row', 'side by side'] as const) {
-      const rounds = { servers, networks, order };
-      const [mine, theirs] = await buildRounds([ours, stock], rounds);
-      const what = `${servers} servers ${order}, ${networks === 'none' ? 'no network' : 'one network'}`;
+      const [mine, theirs] = await buildRounds([ours, stock], { servers, kind, order });
+      const what = `${servers} servers ${order}, ${kinds[kind]}`;
       rows.push(
         {
           what: `${what}: until the last is ACTIVE`,
@@ -102,7 +111,7 @@ async function measure(ours: Competitor, stock: Competitor): Promise<readonly Ro
       );
     }
   }
-  rows.push(memoryRow(`Resident memory after ${4 * servers} servers`, ours.memory(), stock.memory()));
+  rows.push(memoryRow(`Resident memory after ${9 * servers} servers`, ours.memory(), stock.memory()));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
   return rows;
 }
