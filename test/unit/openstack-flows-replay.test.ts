@@ -38,6 +38,7 @@ const meant: readonly (readonly [RegExp, string])[] = [
   [/BlockDeviceMapping\.save 1\.21/, 'disks are volumes, each saved as soon as it is known'],
   [/^[-+] .*Instance\.save 2\.7$/, 'in another order with what goes to other services; the states are compared below'],
   [/Instance\.save 2\.7: ~ (task_state|launched_at|terminated_at)/, 'as above; another time'],
+  [/Instance\.save 2\.7: \+ task_state/, 'host and first task state are saved at once'],
   [/Instance\.save 2\.7: ~ \(kwargs\)/, 'a repeat after a restart may find the state that it sets'],
   [
     /Instance\.save 2\.7: - (ec2_ids|tags|resources|old_flavor|new_flavor|flavor|info_cache|numa_topology|pci_requests|pci_devices|keypairs|launched_at)/,
