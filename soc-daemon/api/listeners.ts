@@ -1,10 +1,13 @@
 import { chmod, lstat, readFile, rm } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import type { RequestListener, Server, ServerOptions } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { createConnection, type Socket } from 'node:net';
 import { DpuError } from '../../core/errors.ts';
 import { HttpError } from './http-error.ts';
 import { rawProblem } from './problem.ts';
+
+// by an import Node would load undici with it: 11 MiB and 70 ms of CPU
+const { createServer } = process.getBuiltinModule('node:http');
 
 const MAX_CONNECTIONS = 256;
 const MAX_HEADER_BYTES = 16_384;

@@ -1,7 +1,9 @@
-import { STATUS_CODES } from 'node:http';
 import { DpuError, errorTable, toDpuError } from '../../core/errors.ts';
 import type { Problem } from '../../schemas/generated/rest.ts';
 import { HttpError } from './http-error.ts';
+
+// by an import Node would load undici with it: 11 MiB and 70 ms of CPU
+const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
 /** Content type of every error (RFC 9457). */
 export const problemType = 'application/problem+json';

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { checkClock, checkExports, checkLength, checkMachinePaths, checkSwitchedOff } from './check-sources.ts';
+import {
+  checkClock,
+  checkExports,
+  checkHttpImports,
+  checkLength,
+  checkMachinePaths,
+  checkSwitchedOff,
+} from './check-sources.ts';
 import { isSource, projectFiles } from './project-files.ts';
 
 const generated = (path: string): boolean => path.startsWith('schemas/generated/');
@@ -23,6 +30,10 @@ describe('every source file', () => {
     expect(checkClock(projectFiles(product))).toEqual([]);
   });
 
+  it('takes node:http without undici', () => {
+    expect(checkHttpImports(projectFiles(product))).toEqual([]);
+  });
+
   it('names no path of one machine', () => {
     expect(checkMachinePaths(projectFiles(isText))).toEqual([]);
   });
@@ -39,6 +50,12 @@ describe('these checks find what they look for', () => {
     expect(checkLength(one('x\n'.repeat(401)), {})).toHaveLength(1);
     expect(checkLength(one('x\n'.repeat(401)), { 'core/a.ts': 'a table' })).toEqual([]);
     expect(checkLength(one('x\n'.repeat(400)), { 'core/a.ts': 'a table' })).toHaveLength(1);
+  });
+
+  it('node:http imported, and not its types', () => {
+    expect(checkHttpImports(one("import { request } from 'node:http';\n"))).toHaveLength(1);
+    expect(checkHttpImports(one("import {\n  type Agent,\n  request,\n} from 'node:http';\n"))).toHaveLength(1);
+    expect(checkHttpImports(one("import type { Agent } from 'node:http';\n"))).toEqual([]);
   });
 
   it.each([

@@ -1,7 +1,10 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:net';
 import type { Log } from '../../../core/ports/log.ts';
 import { answerMetadata, type InstanceMetadata } from '../../../kit/instance-metadata.ts';
+
+// by an import Node would load undici with it: 11 MiB and 70 ms of CPU
+const { createServer } = process.getBuiltinModule('node:http');
 
 /** Metadata of the instance that has an address, which asks for a path; null for an address that none has. */
 export type MetadataOf = (address: string, path: string) => Promise<InstanceMetadata | null>;

@@ -1,10 +1,13 @@
 import { X509Certificate } from 'node:crypto';
-import { Agent as HttpAgent } from 'node:http';
+import type { Agent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { BadOptionError, TlsError } from './errors.ts';
+
+// by an import Node would load undici with it: 11 MiB and 70 ms of CPU
+const { Agent: HttpAgent } = process.getBuiltinModule('node:http');
 
 /** How the service's certificate is verified. One of the three must be chosen, or the system's CAs are used. */
 export type TlsOptions = {
@@ -92,7 +95,7 @@ function isCertificateError(error: Error & { readonly code?: string }): boolean 
 }
 
 /** Makes the agent of an origin; `keepAlive` false gives each request a connection of its own. */
-export function makeAgent(secure: boolean, keepAlive: boolean, maxSockets: number, tls: TlsOptions): HttpAgent {
+export function makeAgent(secure: boolean, keepAlive: boolean, maxSockets: number, tls: TlsOptions): Agent {
   return secure
     ? new VerifyingAgent(keepAlive, maxSockets, tls)
     : new HttpAgent({ keepAlive, maxSockets, maxFreeSockets: 2 });
