@@ -198,8 +198,18 @@ export function versionOf(release: Release, name: string): string {
   return version;
 }
 
+const manifests = new WeakMap<Release, Map<string, Readonly<Record<string, string>>>>();
+
 /** `object_versions` of a query: the class and every class beneath it. */
 export function manifest(release: Release, name: string): Readonly<Record<string, string>> {
+  const known = manifests.get(release) ?? new Map<string, Readonly<Record<string, string>>>();
+  manifests.set(release, known);
+  const found = known.get(name) ?? manifestOf(release, name);
+  known.set(name, found);
+  return found;
+}
+
+function manifestOf(release: Release, name: string): Readonly<Record<string, string>> {
   const found: Record<string, string> = {};
   const visit = (each: string): void => {
     if (Object.hasOwn(found, each)) return;
