@@ -11,6 +11,9 @@ import { CHECKED_BYTES, type Volumes, volumesOf } from './support/volumes.ts';
 const GIB = 2 ** 30;
 const names: readonly NodeName[] = ['bm', 'vm'];
 
+/** One test has a server made anew five times, each as long as a build. */
+const livesMs = 360_000;
+
 describe.skipIf(PEER !== 'ours').each(names)('the devices of a server on the node %s', (name) => {
   const { hostname } = NODES[name];
   let cloud: Cloud;
@@ -217,7 +220,9 @@ describe.skipIf(PEER !== 'ours').each(names)('the devices of a server on the nod
     );
   });
 
-  it('keep their bytes while it is shelved, and its volume gets an image’s where it is rebuilt', async () => {
+  it('keep their bytes while it is shelved, and its volume gets an image’s where it is rebuilt', {
+    timeout: livesMs,
+  }, async () => {
     const bytes = randomBytes(CHECKED_BYTES);
     const { id: other } = await cloud.admin.call<{ id: string }>('image', 'POST', '/v2/images', {
       body: { name: 'other', disk_format: 'raw', container_format: 'bare' },
