@@ -8,6 +8,7 @@ import type { FlowService } from '../flows/service.ts';
 import { wantsConfigDrive } from '../flows/user-data.ts';
 import { readInstance } from '../wire/instances.ts';
 import { notImplemented, novaError } from '../wire/nova-errors.ts';
+import { flag } from '../wire/objects.ts';
 import { readExternalEvents } from '../wire/requests.ts';
 import { diagnostics, requireRunning, shortDiagnostics } from './diagnostics.ts';
 import type { CallHandler } from './server.ts';
@@ -115,7 +116,7 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
     },
     // of the machine that the compute service runs on, as nova's own: the DPU
     get_host_uptime: () => Promise.resolve(uptimeText({ upSec: uptime(), load: loadavg() }, parts.clock.wallMs())),
-    set_host_enabled: (args, { signal }) => parts.setHostEnabled(args.enabled === true, signal),
+    set_host_enabled: async (args, { signal }) => parts.setHostEnabled(flag(args.enabled, 'enabled'), signal),
     host_power_action: cannot('a power action of a host'),
     host_maintenance_mode: cannot('the maintenance mode of nova'),
     async get_console_output(args) {
