@@ -8,6 +8,7 @@ import { type Node, startNode, untilNodesUp } from '../openstack/node.ts';
 import { programEnvironment, StackError } from '../openstack/programs.ts';
 import { type Stack, stackDown, stackUp } from '../openstack/stack.ts';
 import { DemoError } from './demo-error.ts';
+import { quoted } from './keep.ts';
 import { writePrivately } from './layout.ts';
 import type { Screen } from './screen.ts';
 
@@ -70,7 +71,7 @@ export async function playOpenStack(options: OpenStackDemoOptions): Promise<void
     const { stack, nodes } = await bringUp(options);
     await show(stack, options);
     await writePrivately(demoFile, `${JSON.stringify(documentOf(stack, nodes), null, 2)}\n`);
-    if (keep) for (const line of nextSteps(stack, options)) screen.line(line);
+    if (keep) for (const line of nextSteps(stack, nodes, options)) screen.line(line);
     else await takeServersAway(stack, options);
     signal.throwIfAborted();
     failed = false;
@@ -115,16 +116,19 @@ async function bringUp({ dir, root, screen, signal }: OpenStackDemoOptions) {
 async function show(stack: Stack, options: OpenStackDemoOptions): Promise<void> {
   const { screen } = options;
   await client(stack, options, ['compute', 'service', 'list', '-c', 'Binary', '-c', 'Host', '-c', 'State']);
-  const have = await names(stack, options);
-  for (const { server, flavor } of SERVERS) {
-    if (have.includes(server)) continue;
+  const taken = (await servers(stack, options)).map(({ Host }) => Host); // by their users, where a kept one goes on
+  const wanted = SERVERS.filter(({ hostname }) => !taken.includes(hostname));
+  for (const { hostname, server, flavor } of wanted) {
     const how = ['--flavor', flavor, '--image', IMAGE, '--network', NETWORK, '--wait', server];
     const columns = ['status', 'addresses', 'OS-EXT-SRV-ATTR:host'].flatMap((name) => ['-c', name]);
     await client(stack, options, ['server', 'create', ...how, ...columns]);
+    // the client ends with 0 where the server that it waited for is in error
+    const isUp = (await servers(stack, options)).some((each) => each.Host === hostname && each.Status === 'ACTIVE');
+    if (!isUp) throw new DemoError(`${server} was not built on ${hostname}: openstack server show ${server} says why`);
   }
   const columns = ['Name', 'Status', 'Networks', 'Host'].flatMap((name) => ['-c', name]);
   await client(stack, options, ['server', 'list', ...columns]);
-  for (const { server } of SERVERS) {
+  for (const { server } of wanted) {
     await client(stack, options, ['port', 'list', '--server', server, '-c', 'MAC Address', '-c', 'Status']);
   }
   screen.line();
@@ -134,14 +138,17 @@ async function takeServersAway(stack: Stack, options: OpenStackDemoOptions): Pro
   await client(stack, options, ['server', 'delete', '--wait', ...SERVERS.map(({ server }) => server)]);
 }
 
-async function names(stack: Stack, { signal }: OpenStackDemoOptions): Promise<readonly string[]> {
-  const text = await runClient(stack, ['server', 'list', '-f', 'json', '-c', 'Name'], signal);
-  return (JSON.parse(text) as { Name: string }[]).map(({ Name }) => Name);
+async function servers(
+  stack: Stack,
+  { signal }: OpenStackDemoOptions,
+): Promise<readonly { readonly Status: string; readonly Host: string | null }[]> {
+  const text = await runClient(stack, ['server', 'list', '-f', 'json', '-c', 'Status', '-c', 'Host'], signal);
+  return JSON.parse(text) as { Status: string; Host: string | null }[];
 }
 
 /** Runs the stock client, and shows what was typed and what it answered. */
 async function client(stack: Stack, { screen, signal }: OpenStackDemoOptions, words: readonly string[]): Promise<void> {
-  screen.line(`\n  ${screen.paint('cyan', `$ openstack ${words.join(' ')}`)}`);
+  screen.line(`\n  ${screen.paint('cyan', `$ openstack ${words.map(quoted).join(' ')}`)}`);
   const text = await runClient(stack, words, signal);
   for (const line of text.trimEnd().split('\n')) screen.line(`  ${line}`);
 }
@@ -177,7 +184,8 @@ function documentOf(stack: Stack, nodes: readonly Node[]): OpenStackDemoDocument
   };
 }
 
-function nextSteps(stack: Stack, { stateFlag, dir }: OpenStackDemoOptions): readonly string[] {
+function nextSteps(stack: Stack, nodes: readonly Node[], options: OpenStackDemoOptions): readonly string[] {
+  const { stateFlag, dir } = options;
   const [metal] = SERVERS;
   return [
     'It goes on in the background. In this shell:',
@@ -188,6 +196,11 @@ function nextSteps(stack: Stack, { stateFlag, dir }: OpenStackDemoOptions): read
     `  openstack server event list ${metal.server}`,
     `  openstack server delete ${metal.server}`,
     `  openstack server create --flavor ${metal.flavor} --image ${IMAGE} --network ${NETWORK} --wait mine`,
+    '',
+    'What the nodes say of it:',
+    '',
+    `  alias dpuctl=${quoted('node_modules/.bin/node soc-daemon/cli/main.ts')}`,
+    ...nodes.map(({ hostname, socket }) => `  dpuctl platform requests --socket ${quoted(socket)}  # ${hostname}`),
     '',
     `  what a program needs to drive it  ${join(dir, 'demo.json')}`,
     `  logs                              ${join(dir, 'log')}`,
