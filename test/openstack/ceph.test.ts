@@ -29,11 +29,11 @@ const GIB = 1024 ** 3;
 const MIB = 1024 ** 2;
 
 /** What the guest writes to, first in a volume of one GiB, then behind that. */
-const WRITTEN: Range = { offset: 8 * MIB, bytes: 4 * MIB };
-const BEHIND: Range = { offset: GIB + 8 * MIB, bytes: 4 * MIB };
+const WRITTEN: Range = { offset: 8 * MIB, bytes: MIB };
+const BEHIND: Range = { offset: GIB + 8 * MIB, bytes: MIB };
 
-/** Where it writes after a crash; MiB. */
-const AFTER = 512;
+/** Where it writes after a crash, behind all that is in the image; MiB. */
+const AFTER = 64;
 
 const wanted =
   process.env.WITH_CEPH === '1' && PEER === 'ours' && canHaveVirtualDpus('a server on Ceph', { ovn: true });
