@@ -30,7 +30,7 @@ const edited = (thing: string, changes: object, of: Readonly<Record<string, unkn
   },
 });
 
-describe.skipIf(PEER === 'stock')('services on a bad day', () => {
+describe.skipIf(PEER === 'stock')('services on a bad day', { timeout: 240_000 }, () => {
   let cloud: Cloud;
   let servers: Servers;
   let volumes: Volumes;
@@ -90,7 +90,7 @@ describe.skipIf(PEER === 'stock')('services on a bad day', () => {
     faulty.pass();
   }
 
-  it('builds a server once and deletes it, whatever passes by', { timeout: 300_000 }, async () => {
+  it('builds a server once and deletes it, whatever passes by', async () => {
     rules(
       'neutron',
       ...once(
