@@ -9,4 +9,6 @@ export interface PlatformAdapter {
   flush?(signal: AbortSignal): Promise<void>;
   /** Whether the platform can be reached now. */
   connected(): boolean;
+  /** Why the platform does not take the node, as far as the last try said; null where nothing keeps it out. */
+  trouble?(): string | null;
 }

@@ -235,6 +235,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
         await transport.close();
       },
       connected: () => transport.state === 'connected' && (node?.reporting() ?? false),
+      trouble: () => node?.trouble() ?? null,
     };
   }
 

@@ -77,6 +77,12 @@ export interface Daemon {
   counts(): { readonly running: number; readonly waiting: number; readonly stuck: number };
 }
 
+/** A platform's way in, with what keeps the node out where it says so. */
+function named({ name, trouble }: PlatformAdapter): string {
+  const why = trouble?.() ?? null;
+  return why === null ? name : `${name} (${why})`;
+}
+
 /** Wires a daemon together; nothing runs before `start`. */
 export function createDaemon(parts: DaemonParts): Daemon {
   const { store, identity, driver, peers, clock, random, log, limits } = parts;
@@ -88,7 +94,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
     if (adapters.every((adapter) => adapter.connected())) {
       return { check: 'broker', state: 'ok', found: `connected: ${names}` };
     }
-    return { check: 'broker', state: 'unknown', found: `not connected now: ${names}` };
+    return { check: 'broker', state: 'unknown', found: `not connected now: ${adapters.map(named).join(', ')}` };
   };
   const noFirmware: HealthProbe = async () => ({ check: 'bios', state: 'ok', found: 'no tenant reaches the firmware' });
   const isSettled = (): boolean =>

@@ -101,7 +101,11 @@ describe('a node registers', () => {
     const { nova, clock, start, asked } = startScene(first());
     for (const _ of [1, 2, 3]) nova.failNext('ping', 'Away');
     const node = start();
+    expect(node.trouble()).toBeNull();
+    await clock.advance(100);
+    expect(node.trouble()).toMatch(/^ping nova-conductor: /);
     await clock.drive(node.serving, 60_000);
+    expect(node.trouble()).toBeNull();
     expect(calls(nova.said, 'ping')).toHaveLength(4);
     expect(clock.monotonicMs()).toBe(7_000);
     expect(asked).toEqual(['recover 0', 'serve']);

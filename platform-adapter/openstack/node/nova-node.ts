@@ -51,6 +51,8 @@ export interface NovaNode {
   setHostEnabled(enabled: boolean, signal: AbortSignal): Promise<'enabled' | 'disabled'>;
   /** Whether the host is reported as up: the last report got through. */
   reporting(): boolean;
+  /** Why the last try to register failed; null before the first one, and once the host is registered. */
+  trouble(): string | null;
   /** Ends reports; the control plane sees the host as down a minute later, as with nova's own. */
   stop(): Promise<void>;
 }
@@ -75,6 +77,7 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
   const { signal } = stopping;
   let periodic: Periodic | undefined;
   let reporting = false;
+  let trouble: string | null = null;
   let wake = (): void => {};
 
   async function registerOnce(): Promise<Registration> {
@@ -92,6 +95,7 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
         await hooks.serve(signal);
         log.info('registered with nova', { host, service: service.id, version: service.version });
         reporting = true;
+        trouble = null;
         periodic = startPeriodic(tasksOf(service, instances.length > 0), { clock, log });
         return;
       } catch (error) {
@@ -100,6 +104,7 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
         if (!failing || !isOurs)
           log[isOurs ? 'warn' : 'error']('nova does not take the node; it is tried again', { error });
         failing = true;
+        trouble = error instanceof DpuError ? error.message : 'see the log';
       }
       await pause(delay);
     }
@@ -241,6 +246,7 @@ export function startNovaNode(parts: NovaNodeParts): NovaNode {
       return enabled ? 'enabled' : 'disabled';
     },
     reporting: () => reporting,
+    trouble: () => trouble,
     async stop() {
       unsubscribe();
       stopping.abort(new DpuError('unavailable', 'the daemon stops'));
