@@ -12,6 +12,9 @@ import { type Volumes, volumesOf } from './support/volumes.ts';
 /** nova's power states. */
 const power = { running: 1, paused: 3, off: 4 } as const;
 
+/** One test restarts nova-api twice and a node, beside a server's life. */
+const livesMs = 360_000;
+
 let cloud: Cloud;
 let servers: Servers;
 let volumes: Volumes;
@@ -94,7 +97,7 @@ describe.skipIf(PEER !== 'ours').each(['bm', 'vm'] as const)('the power of a ser
   });
 });
 
-describe.skipIf(PEER !== 'ours')('a server that is deleted softly', () => {
+describe.skipIf(PEER !== 'ours')('a server that is deleted softly', { timeout: livesMs }, () => {
   /** nova-api as an operator sets it who lets users restore what they deleted; and as it was again. */
   async function withSoftDeletes(work: () => Promise<void>): Promise<void> {
     const file = join(cloud.stack.layout.dir, 'etc/nova/nova.conf');
