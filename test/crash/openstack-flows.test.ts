@@ -1,3 +1,4 @@
+import Database from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../core/units.ts';
 import {
@@ -125,6 +126,26 @@ describe.each(variants)('a build from %s', (_, make) => {
       await scene.close();
     }
   }, 120_000);
+});
+
+describe('a build of an earlier version', () => {
+  it('goes on with the stages of that version', async () => {
+    const { scene, args } = bootFromVolume();
+    const died = scene.dieAt(scene.writes() + 1, false);
+    void scene.cast('build_and_run_instance', args, 'build');
+    await died;
+    const journal = new Database(scene.file);
+    journal.exec('UPDATE flows SET plan_version = 1');
+    journal.close();
+    await scene.nextLife();
+    await scene.quiet();
+    expect(scene.nova.saves.slice(1, 3).map(({ host, task_state }) => [host, task_state])).toEqual([
+      ['dpu1', undefined],
+      [undefined, 'networking'],
+    ]);
+    expect(scene.nova.instance).toMatchObject({ vm_state: 'active', host: 'dpu1' });
+    await scene.close();
+  });
 });
 
 describe('a delete', () => {

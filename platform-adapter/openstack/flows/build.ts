@@ -85,7 +85,7 @@ function active(flow: Flow): JsonObject {
   return { vm_state: 'active', power_state: powerStates.running, task_state: null, launched_at: novaNow(flow) };
 }
 
-function stages(flow: Flow): readonly Stage[] {
+function stages(flow: Flow, version: number): readonly Stage[] {
   const requested = flow.request.networks as unknown as readonly RequestedNetwork[] | null;
   const groups = flow.request.securityGroups as readonly string[];
   const { system_metadata, root_device_name } = sentInstance(flow);
@@ -99,7 +99,9 @@ function stages(flow: Flow): readonly Stage[] {
   return [
     saveStage(flow, 'accepted', { vm_state: 'building', task_state: null }, ['scheduling', null]),
     claimStage(flow),
-    saveStage(flow, 'networking', { ...claimed, task_state: 'networking' }, [null]),
+    // version 1 saved the host by itself
+    ...(version === 1 ? [saveStage(flow, 'claimed', claimed)] : []),
+    saveStage(flow, 'networking', { ...(version === 1 ? {} : claimed), task_state: 'networking' }, [null]),
     portsStage(flow, requested, groups),
     infoCacheStage(flow),
     saveStage(
@@ -122,8 +124,8 @@ function stages(flow: Flow): readonly Stage[] {
  * the build. Disks are Cinder's always: that of an image is made into a volume first.
  */
 export const build: FlowDefinition = {
-  planVersion: 1,
+  planVersion: 2,
   event: 'compute__do_build_and_run_instance',
   read,
-  plan: (flow) => bracketed(flow, stages(flow), { failure: buildFailure, pivot: 'schedulers' }),
+  plan: (flow, version) => bracketed(flow, stages(flow, version), { failure: buildFailure, pivot: 'schedulers' }),
 };
