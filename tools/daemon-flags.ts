@@ -1,7 +1,7 @@
 /**
  * Node's flags for soc-daemon, everywhere it is started: systemd unit, demo, benchmarks. They trade speed, which a daemon that
  * waits for hardware has to spare, for resident memory, which a SoC has not; `docs/benchmarks.md` has what they are worth.
- * Not `--lite-mode`, which would save as much: it takes WebAssembly away, and undici's HTTP parser needs it.
+ * Not `--lite-mode`: beside these it saves nothing.
  */
 export const daemonNodeFlags: readonly string[] = [
   // Garbage is small and short-lived.
@@ -18,5 +18,5 @@ export const daemonNodeFlags: readonly string[] = [
   '--no-memory-reducer',
 ];
 
-/** Node's flags for snic-controller, which speaks no HTTP and so can do without WebAssembly. */
+/** Node's flags for snic-controller. */
 export const controllerNodeFlags: readonly string[] = [...daemonNodeFlags, '--lite-mode'];

@@ -7,8 +7,8 @@ import type { Accepted, FlowRecord, FlowStore, NewFlow } from '../store.ts';
 import type { ReceivedContext } from '../wire/context.ts';
 import { endEvent, isAway, putBack, writeFault } from './bracket.ts';
 import { type Flow, type FlowDefinition, type FlowParts, makingMs, patientRetry } from './flow.ts';
-import { currentInstance } from './nova-record.ts';
 import { tellOfFailure } from './notify.ts';
+import { currentInstance } from './nova-record.ts';
 import { openFlow, type StoredRequest } from './scope.ts';
 
 /** A request of nova that becomes a flow. */
