@@ -9,12 +9,18 @@ async function doctor(context: Context): Promise<ExitCode> {
   const { ready, checks } = report;
   const rows = checks.map((each) => ({ ...each, what: each.found, 'what to do': each.todo }));
   context.showRows(report, rows, ['id', 'state', 'reason', 'what', 'what to do']);
-  if (context.format === 'table') {
-    const warnings = checks.filter(({ state }) => state === 'warn').length;
-    const but = warnings === 0 ? '' : `, with ${warnings} warning${warnings === 1 ? '' : 's'}`;
-    context.print(ready ? `The node is ready${but}: instances may be scheduled here.` : `The node is not ready${but}.`);
-  }
-  return ready ? exitCode.done : exitCode.failed;
+  const cutOff = checks.some(({ id, state }) => id === 'broker' && state !== 'ok');
+  if (context.format === 'table') context.print(verdict(report, cutOff));
+  return ready && !cutOff ? exitCode.done : exitCode.failed;
+}
+
+/** What it comes to, in a line. */
+function verdict({ ready, checks }: HealthReport, cutOff: boolean): string {
+  const warnings = checks.filter(({ state }) => state === 'warn').length;
+  const but = warnings === 0 ? '' : `, with ${warnings} warning${warnings === 1 ? '' : 's'}`;
+  if (!ready) return `The node is not ready${but}.`;
+  if (cutOff) return `The node is ready${but}, but its platform can't reach it now.`;
+  return `The node is ready${but}: instances may be scheduled here.`;
 }
 
 async function power(context: Context): Promise<ExitCode> {

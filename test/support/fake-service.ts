@@ -26,6 +26,8 @@ export interface FakeService extends ComputeService {
   readonly submitted: readonly Submitted[];
   /** false: an operation stays `running` until `end` is called. */
   endAtOnce: boolean;
+  /** Whether the broker is away. */
+  platformAway: boolean;
   /** What every call throws from now on; null: none. */
   failure: Error | null;
   /** What `submit` waits for first. */
@@ -63,7 +65,7 @@ const biosReport: BiosReport = {
 };
 
 /** A check for each reason that holds. */
-function healthOf(node: NodeStatus): HealthReport['checks'] {
+function healthOf(node: NodeStatus, platformAway: boolean): HealthReport['checks'] {
   const held = node.not_ready_reasons.map(({ id, message, since }) => ({
     id,
     state: 'fail' as const,
@@ -73,7 +75,8 @@ function healthOf(node: NodeStatus): HealthReport['checks'] {
     since,
   }));
   const fine = { id: 'clock', state: 'ok' as const, reason: null, found: 'synchronised', todo: null, since: null };
-  return [fine, ...held];
+  const away = { ...fine, id: 'broker', state: 'unknown' as const, found: 'not connected now: amqp' };
+  return [fine, ...(platformAway ? [away] : []), ...held];
 }
 const steps = ['ensure-function', 'bind', 'power-on'];
 
@@ -130,6 +133,7 @@ export function createFakeService(): FakeService {
   const fake: FakeService = {
     submitted,
     endAtOnce: true,
+    platformAway: false,
     failure: null,
     gate: Promise.resolve(),
     node,
@@ -252,7 +256,7 @@ export function createFakeService(): FakeService {
     bios: async () => biosReport,
     captureBios: async () => biosReport,
     restoreBios: async () => biosReport,
-    health: () => ({ ready: node.ready, checks: healthOf(node) }),
+    health: () => ({ ready: node.ready, checks: healthOf(node, fake.platformAway) }),
     power: () => ({ state: node.host_power, instance: null, operation: null, owner: null }),
     nodeStatus: () => {
       check();

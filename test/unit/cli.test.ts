@@ -136,6 +136,13 @@ it('shows as a table what the node looked at, and what to do', async () => {
   const { node } = fixture.service;
   const since = '2026-11-21T05:00:00Z';
   expect(await dpuctl('doctor')).toMatchObject({ code: 0, stdout: expect.stringContaining('The node is ready: ') });
+  fixture.service.platformAway = true;
+  const cutOff = await dpuctl('doctor');
+  expect(cutOff).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/^The node is ready, but its platform can't reach it now\.$/m),
+  });
+  fixture.service.platformAway = false;
   Object.assign(node, { ready: false, not_ready_reasons: [{ id: 'bmc-unreachable', message: 'it is silent', since }] });
   const { code, stdout } = await dpuctl('doctor');
   expect(code).toBe(1);
