@@ -9,7 +9,7 @@ const uuid = /^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/;
 
 /** A server's uuid. @throws `invalid`. */
 export function checkUuid(value: string, field: string): string {
-  if (!uuid.test(value)) throw new DpuError('invalid', 'nova sent something else than a uuid', { field });
+  if (!uuid.test(value)) throw new DpuError('invalid', `nova sent something else than a uuid as ${field}`, { field });
   return value.toLowerCase();
 }
 

@@ -28,7 +28,7 @@ export type Read<Table extends Fields> = {
 };
 
 function wrong(path: string, want: string): DpuError {
-  return new DpuError('invalid', `nova sent something else than ${want}`, { field: path });
+  return new DpuError('invalid', `nova sent something else than ${want} as ${path}`, { field: path });
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
