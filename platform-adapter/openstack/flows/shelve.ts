@@ -9,7 +9,7 @@ import { claimStage, spawnStage } from './build-stages.ts';
 import { compute, destroyHere, stateHere } from './compute.ts';
 import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
 import { keepVolumesStage, keptPortsStage, keptVolumesStage } from './moved-server.ts';
-import { ifThere, novaNow, powerStates, saveStage } from './nova-record.ts';
+import { currentInstance, ifThere, novaNow, powerStates, saveStage } from './nova-record.ts';
 import { pluggedStage, refreshInfoCache } from './ports.ts';
 
 /** How long a host has to go off by itself, in seconds (nova's shutdown_timeout). */
@@ -67,7 +67,10 @@ const offload: FlowDefinition = {
       {
         name: 'nowhere',
         async run({ signal }) {
-          await ifThere(saveInstance(flow.conductor(signal), flow.instance, nowhere));
+          const conductor = flow.conductor(signal);
+          // after a restart it may be on another host by now
+          const now = await currentInstance(conductor, flow.instance);
+          if (now?.host === flow.settings.host) await ifThere(saveInstance(conductor, flow.instance, nowhere));
           await tellInstanceGone(flow.parts.nova, { context: flow.context, signal }, flow.settings.host, flow.instance);
           return undefined;
         },

@@ -75,6 +75,25 @@ describe('shelve_offload_instance', () => {
   });
 });
 
+describe('shelve_offload_instance, killed at its last write', () => {
+  it('does not take the server from the host that has it by then', async () => {
+    const first = await built();
+    const before = first.writes();
+    await shelve(first);
+    const last = first.writes() - before - 1;
+    const one = await built();
+    const died = one.dieAt(one.writes() + last, false);
+    void shelve(one);
+    await died;
+    expect(one.nova.instance).toMatchObject({ vm_state: 'shelved_offloaded', host: null });
+    asks(one, { host: 'other', node: 'other', vm_state: 'active' });
+    await one.nextLife();
+    await one.quiet();
+    expect(one.nova.instance).toMatchObject({ host: 'other', node: 'other', vm_state: 'active' });
+    expect(one.flows.list(1)).toMatchObject([{ state: 'succeeded' }]);
+  });
+});
+
 describe('unshelve_instance', () => {
   it('builds the instance again of what the server has', async () => {
     const one = await built();
