@@ -25,8 +25,8 @@ function recordStage(flow: Flow): Stage {
       const volumes = devices.flatMap(({ volume_id, attachment_id, delete_on_termination }): VolumeToRelease[] =>
         volume_id === null ? [] : [{ volume: volume_id, attachment: attachment_id, goesToo: delete_on_termination }],
       );
-      // what a build that failed could not give back need not be in a mapping
-      const made = mayHaveMore(flow) ? await madeVolumes(flow, signal) : [];
+      // what a build that failed could not give back need not be in a mapping; of a server that was whole, such a volume is its user's, who took it away
+      const made = sentInstance(flow).launched_at === null ? await madeVolumes(flow, signal) : [];
       const more = made.filter((each) => volumes.every(({ volume }) => volume !== each.volume));
       return {
         known: record !== undefined,
@@ -38,12 +38,6 @@ function recordStage(flow: Flow): Stage {
       };
     },
   };
-}
-
-/** Whether the server is one that was never whole. */
-function mayHaveMore(flow: Flow): boolean {
-  const { vm_state, launched_at } = sentInstance(flow);
-  return vm_state === 'error' || launched_at === null;
 }
 
 /** What `recordStage` answered. */

@@ -103,6 +103,20 @@ describe('a build that fails', () => {
     expect(leftovers(scene)).toEqual([]);
   });
 
+  it('is another thing than a server in error that was whole: a volume that its user took from it stays', async () => {
+    scene = createFlowScene();
+    scene.cloud.allocations.add(server);
+    await scene.cast('build_and_run_instance', buildArguments(scene));
+    await scene.quiet();
+    const [volume = ''] = [...scene.cloud.volumes.keys()];
+    scene.nova.devices.clear();
+    scene.cloud.attachments.clear();
+    Object.assign(scene.cloud.volumes.get(volume) ?? {}, { status: 'available' });
+    Object.assign(scene.nova.instance ?? {}, { vm_state: 'error' });
+    await terminate();
+    expect([...scene.cloud.volumes.keys()]).toEqual([volume]);
+  });
+
   it('gives away no port and no volume of an instance that the node cannot take off', async () => {
     scene = createFlowScene();
     scene.compute.failNext.set('destroy_instance', hardware);
