@@ -222,34 +222,6 @@ describe('detach_volume', () => {
     expect([one.compute.bindings.length, one.cloud.attachments.size]).toEqual([0, 0]);
   });
 
-  it('takes it from the host alone where it is to be attached anew, and has it again at the next start', async () => {
-    const one = scene();
-    const { id } = one.cloud.addVolume();
-    await attachVolume(one, id);
-    one.compute.instances.set(server, 'stopped');
-    Object.assign(one.nova.instance ?? {}, { vm_state: 'stopped', task_state: null });
-    const [old] = [...one.cloud.attachments.keys()];
-    await one.cast('remove_volume_connection', { volume_id: id });
-    await one.quiet();
-    expect(one.compute.bindings).toEqual([]);
-    expect([...one.cloud.attachments.keys()]).toEqual([old]);
-
-    // what nova-manage does behind that
-    one.cloud.attachments.delete(old ?? '');
-    const made = one.cloud.addAttachment(id, server);
-    for (const [key, device] of one.nova.devices) one.nova.devices.set(key, { ...device, attachment_id: made.id });
-    if (one.nova.instance) one.nova.instance.task_state = 'powering-on';
-    await one.cast('start_instance');
-    await one.quiet();
-    expect(one.nova.instance).toMatchObject({ vm_state: 'active', task_state: null });
-    expect(one.compute.bindings).toMatchObject([{ instance: server, volume_id: id }]);
-    expect([...one.cloud.attachments.values()]).toMatchObject([{ id: made.id, status: 'attached' }]);
-
-    await one.cast('remove_volume_connection', { volume_id: id, delete_attachment: true });
-    await one.quiet();
-    expect([one.compute.bindings.length, one.cloud.attachments.size]).toEqual([0, 0]);
-  });
-
   it('refuses to swap one, and gives the new one back', async () => {
     const one = scene();
     const [old, other] = [one.cloud.addVolume(), one.cloud.addVolume()];
