@@ -1,38 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { createEngine } from '../../core/operation/engine.ts';
-import type { JournalEntry, OperationRecord } from '../../core/operation/journal.ts';
+import type { JournalEntry } from '../../core/operation/journal.ts';
 import { createKeyedLock } from '../../core/operation/keyed-lock.ts';
 import type { Plan, Step } from '../../core/operation/plan.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { asId, type InstanceId, type OperationId } from '../../core/units.ts';
 import { createMemoryJournal } from '../support/memory-journal.ts';
+import { operationId, operationRecord } from '../support/operation-record.ts';
 import { virtualClock } from '../support/virtual-clock.ts';
 
-const id = asId<OperationId>('00000000-0000-4000-8000-000000000001');
-const queued: OperationRecord = {
-  id,
-  kind: 'build',
-  planVersion: 1,
-  instance: asId<InstanceId>('00000000-0000-4000-8000-0000000000aa'),
-  state: 'queued',
-  request: {},
-  input: null,
-  stateBefore: 'building',
-  cancelRequested: false,
-  waitsFor: null,
-  steps: [],
-  result: null,
-  error: null,
-  requestedBy: 'test',
-  requestId: null,
-  createdAtMs: 0,
-  updatedAtMs: 0,
-};
+const queued = operationRecord();
 
 /** Runs the steps to their end; answers what each write said of steps, and what was committed when each step had its effect. */
 async function run(steps: readonly Partial<Step>[]) {
   const journal = createMemoryJournal();
-  journal.operations.set(id, queued);
+  journal.operations.set(operationId, queued);
   const writes: string[][] = [];
   let committed: string[] = [];
   const atEffect: Record<string, readonly string[]> = {};
@@ -81,7 +62,7 @@ async function run(steps: readonly Partial<Step>[]) {
     },
   });
   engine.submit(queued);
-  await engine.settled(id);
+  await engine.settled(operationId);
   return { writes, atEffect };
 }
 

@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { DpuError } from '../../core/errors.ts';
 import { createEngine, type Engine } from '../../core/operation/engine.ts';
-import type { OperationRecord } from '../../core/operation/journal.ts';
 import { createKeyedLock } from '../../core/operation/keyed-lock.ts';
 import type { Plan } from '../../core/operation/plan.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
-import { asId, type InstanceId, type OperationId } from '../../core/units.ts';
 import { createMemoryJournal, type MemoryJournal } from '../support/memory-journal.ts';
+import { operationId, operationRecord } from '../support/operation-record.ts';
 
 /** Time that never passes. */
 const stillClock: Clock = {
@@ -18,31 +17,6 @@ const stillClock: Clock = {
 };
 
 const retry = { firstDelayMs: 1, factor: 2, maxDelayMs: 4 };
-const operationId = asId<OperationId>('00000000-0000-4000-8000-000000000001');
-
-function record(more: Partial<OperationRecord> = {}): OperationRecord {
-  return {
-    id: operationId,
-    kind: 'build',
-    planVersion: 1,
-    instance: asId<InstanceId>('00000000-0000-4000-8000-0000000000aa'),
-    state: 'queued',
-    request: {},
-    input: null,
-    stateBefore: 'building',
-    cancelRequested: false,
-    waitsFor: null,
-    steps: [],
-    result: null,
-    error: null,
-    requestedBy: 'test',
-    requestId: null,
-    createdAtMs: 0,
-    updatedAtMs: 0,
-    ...more,
-  };
-}
-
 function engineFor(journal: MemoryJournal, planOf: () => Plan): Engine {
   return createEngine({
     journal,
@@ -63,7 +37,7 @@ function engineFor(journal: MemoryJournal, planOf: () => Plan): Engine {
 describe('engine', () => {
   it('tells an undo why, in the same life and in the next, and nothing when it was cancelled', async () => {
     const journal = createMemoryJournal();
-    journal.operations.set(operationId, record());
+    journal.operations.set(operationId, operationRecord());
     const told: (string | undefined)[] = [];
     const planOf = (): Plan => ({
       pivot: 'c',
@@ -102,7 +76,7 @@ describe('engine', () => {
       ],
     });
     const first = engineFor(journal, planOf);
-    first.submit(record());
+    first.submit(operationRecord());
     await first.settled(operationId);
     expect(journal.operations.get(operationId)?.state).toBe('stuck');
     await first.retry(operationId);
@@ -118,8 +92,8 @@ describe('engine', () => {
       { ...step, name: 'c', phase: 'pending' as const },
     ];
     for (const [life, want] of [
-      [record({ state: 'unwinding', input: {}, steps, error }), 'it burnt before'],
-      [record({ state: 'unwinding', input: {}, steps, cancelRequested: true }), undefined],
+      [operationRecord({ state: 'unwinding', input: {}, steps, error }), 'it burnt before'],
+      [operationRecord({ state: 'unwinding', input: {}, steps, cancelRequested: true }), undefined],
     ] as const) {
       journal.operations.set(operationId, life);
       const next = engineFor(journal, planOf);
@@ -131,7 +105,7 @@ describe('engine', () => {
 
   it('goes on undoing past what may be left, tells the rest of it, and says where it stays', async () => {
     const journal = createMemoryJournal();
-    journal.operations.set(operationId, record());
+    journal.operations.set(operationId, operationRecord());
     const undone: (readonly string[])[] = [];
     const planOf = (leaves: boolean) => (): Plan => ({
       pivot: 'd',
@@ -167,7 +141,7 @@ describe('engine', () => {
       ],
     });
     const engine = engineFor(journal, planOf(true));
-    engine.submit(record());
+    engine.submit(operationRecord());
     await engine.settled(operationId);
     const end = journal.operations.get(operationId);
     expect(end).toMatchObject({ state: 'failed', error: { message: 'it burns', step: 'c' } });
@@ -179,9 +153,9 @@ describe('engine', () => {
     ]);
     expect(undone).toEqual([['b']]);
 
-    journal.operations.set(operationId, record());
+    journal.operations.set(operationId, operationRecord());
     const strict = engineFor(journal, planOf(false));
-    strict.submit(record());
+    strict.submit(operationRecord());
     await strict.settled(operationId);
     expect(journal.operations.get(operationId)?.state).toBe('stuck');
     expect(undone).toHaveLength(1);

@@ -9,6 +9,7 @@ import type { Clock } from '../../core/ports/clock.ts';
 import { silentLog } from '../../core/ports/log.ts';
 import { asId, type InstanceId, type OperationId } from '../../core/units.ts';
 import { createMemoryJournal, type MemoryJournal } from '../support/memory-journal.ts';
+import { operationId, operationRecord } from '../support/operation-record.ts';
 
 /** Time that passes only while somebody sleeps; deadlines never come. */
 const idleClock: Clock = {
@@ -108,31 +109,6 @@ function createWorld(shape: Shape) {
   };
 }
 
-const operationId = asId<OperationId>('00000000-0000-4000-8000-000000000001');
-
-function record(more: Partial<OperationRecord> = {}): OperationRecord {
-  return {
-    id: operationId,
-    kind: 'build',
-    planVersion: 1,
-    instance: asId<InstanceId>('00000000-0000-4000-8000-0000000000aa'),
-    state: 'queued',
-    request: {},
-    input: null,
-    stateBefore: 'building',
-    cancelRequested: false,
-    waitsFor: null,
-    steps: [],
-    result: null,
-    error: null,
-    requestedBy: 'test',
-    requestId: null,
-    createdAtMs: 0,
-    updatedAtMs: 0,
-    ...more,
-  };
-}
-
 function engineFor(journal: MemoryJournal, planOf: (operation: OperationRecord) => Plan, maxConcurrent = 4): Engine {
   const planner: Planner = {
     prepare: async () => ({}),
@@ -182,7 +158,7 @@ const shapes: fc.Arbitrary<Shape> = fc.integer({ min: 1, max: 7 }).chain((size) 
 /** Runs to its end with an operator who mends everything and retries what is stuck. */
 async function runOut(journal: MemoryJournal, world: ReturnType<typeof createWorld>): Promise<OperationRecord> {
   const engine = engineFor(journal, world.plan);
-  const now = (): OperationRecord => journal.operations.get(operationId) ?? record();
+  const now = (): OperationRecord => journal.operations.get(operationId) ?? operationRecord();
   if (!isEnded(now().state)) engine.submit(now());
   await engine.settled(operationId);
   if (now().state === 'stuck') {
@@ -199,7 +175,7 @@ describe('engine', () => {
     await fc.assert(
       fc.asyncProperty(shapes, async (shape) => {
         const journal = createMemoryJournal();
-        journal.operations.set(operationId, record());
+        journal.operations.set(operationId, operationRecord());
         const world = createWorld(shape);
         const end = await runOut(journal, world);
         expect(world.violations).toEqual([]);
@@ -220,11 +196,11 @@ describe('engine', () => {
     await fc.assert(
       fc.asyncProperty(shapes, fc.nat(30), fc.boolean(), async (shape, cutAt, applied) => {
         const journal = createMemoryJournal();
-        journal.operations.set(operationId, record());
+        journal.operations.set(operationId, operationRecord());
         const world = createWorld(shape);
         const first = engineFor(journal, world.plan);
         const lost = new Promise<void>((resolve) => journal.losePower(cutAt, applied, resolve));
-        first.submit(record());
+        first.submit(operationRecord());
         await Promise.race([lost, first.settled(operationId)]);
         world.nextLife();
         journal.powerBack();
@@ -250,7 +226,7 @@ describe('engine', () => {
 
   it('undoes what runs when it is cancelled, and nothing past the pivot', async () => {
     const journal = createMemoryJournal();
-    journal.operations.set(operationId, record());
+    journal.operations.set(operationId, operationRecord());
     let begun = (): void => {};
     const hanging = new Promise<void>((resolve) => {
       begun = resolve;
@@ -278,7 +254,7 @@ describe('engine', () => {
         step('c', ['b'], async () => ({})),
       ],
     }));
-    engine.submit(record());
+    engine.submit(operationRecord());
     await hanging;
     engine.cancel(operationId);
     await engine.settled(operationId);
@@ -289,7 +265,7 @@ describe('engine', () => {
 
   it('goes on after a stop with the step that was cut off', async () => {
     const journal = createMemoryJournal();
-    journal.operations.set(operationId, record());
+    journal.operations.set(operationId, operationRecord());
     const runs: string[] = [];
     let begun = (): void => {};
     const hanging = new Promise<void>((resolve) => {
@@ -342,12 +318,12 @@ describe('engine', () => {
         throw error;
       },
     });
-    first.submit(record());
+    first.submit(operationRecord());
     await hanging;
     await first.stop(5);
     expect(journal.operations.get(operationId)?.state).toBe('running');
     const second = engineFor(journal, planOf(false));
-    second.submit(journal.operations.get(operationId) ?? record());
+    second.submit(journal.operations.get(operationId) ?? operationRecord());
     await second.settled(operationId);
     expect(journal.operations.get(operationId)?.state).toBe('succeeded');
     expect(runs).toEqual(['a', 'b', 'b']);
@@ -382,7 +358,7 @@ describe('engine', () => {
       2,
     );
     const all = Array.from({ length: 9 }, (_, index) =>
-      record({
+      operationRecord({
         id: asId<OperationId>(`op${index}`),
         instance: asId<InstanceId>(`i${index}`),
         waitsFor: index === 1 ? asId<OperationId>('op8') : null,

@@ -5,30 +5,20 @@ import type { ComputeDriver } from '../../core/ports/compute-driver.ts';
 import type { BindingRecord, InstanceRecord, RecordChange } from '../../core/records.ts';
 import { asId, type InstanceId, type OperationId } from '../../core/units.ts';
 import { createPlanner } from '../../soc-daemon/service/planner.ts';
+import { operationRecord } from '../support/operation-record.ts';
 
 const instance = asId<InstanceId>('i');
 
 function operation(more: Partial<OperationRecord>): OperationRecord {
-  return {
+  const kind = 'attach_volume';
+  return operationRecord({
     id: asId<OperationId>('o'),
-    kind: 'attach_volume',
-    planVersion: 1,
+    kind,
     instance,
     state: 'running',
-    request: {},
-    input: null,
     stateBefore: 'active',
-    cancelRequested: false,
-    waitsFor: null,
-    steps: [],
-    result: null,
-    error: null,
-    requestedBy: 'test',
-    requestId: null,
-    createdAtMs: 0,
-    updatedAtMs: 0,
     ...more,
-  };
+  });
 }
 
 /** The change of the instance that an end of `ending` makes while the instance is in `now`. */
