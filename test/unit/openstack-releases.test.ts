@@ -124,8 +124,8 @@ describe('a request with objects of a later release', () => {
   const ours = nova('Instance', { uuid }, '2.7');
 
   /** What a request's flow is given, and what the conductor was asked for. */
-  async function receive(args: Readonly<Record<string, unknown>>, answer: unknown) {
-    const { rpc, asked } = conductorOf('zed', { object_backport_versions: answer });
+  async function receive(args: Readonly<Record<string, unknown>>, answer: unknown, controlPlane = 68) {
+    const { rpc, asked } = conductorOf('zed', { object_backport_versions: answer, get_minimum_version: controlPlane });
     const accepted: unknown[] = [];
     const [endpoint] = computeEndpoints({
       flows: {
@@ -157,7 +157,7 @@ describe('a request with objects of a later release', () => {
     const bdms = [nova('BlockDeviceMapping', { id: 1 }, '1.21')];
     const { given, asked } = await receive({ instance: later('2.8'), bdms, clean: true }, ours);
     expect(given).toEqual({ instance: ours, bdms, clean: true });
-    expect(asked[0]).toEqual({
+    expect(asked.find(({ method }) => method === 'object_backport_versions')).toEqual({
       method: 'object_backport_versions',
       args: { objinst: later('2.8'), object_versions: manifest(releaseOf('zed'), 'Instance') },
     });
@@ -173,6 +173,27 @@ describe('a request with objects of a later release', () => {
     const { given, asked } = await receive(args, new Error('asked in vain'));
     expect(given).toEqual(args);
     expect(asked).toEqual([]);
+  });
+
+  it('asks no conductor for what that one does not know either', async () => {
+    const backports = async (version: string, controlPlane: number) => {
+      const { asked, given } = await receive({ instance: later(version) }, ours, controlPlane);
+      const count = asked.filter(({ method }) => method === 'object_backport_versions').length;
+      return [count > 0, JSON.stringify(given) === JSON.stringify({ instance: ours })];
+    };
+    expect(await backports('2.8', 66)).toEqual([true, true]);
+    expect(await backports('2.8', 65)).toEqual([true, true]);
+    expect(await backports('2.99', 66)).toEqual([false, false]); // read as it is
+    expect(await backports('2.8', 64)).toEqual([false, false]);
+    expect(await backports('2.99', 0)).toEqual([true, true]);
+    await expect(receive({ instance: later('99.0') }, ours, 64)).rejects.toMatchObject({
+      rpcClass: 'IncompatibleObjectVersion',
+      rpcModule: 'oslo_versionedobjects.exception',
+      message: 'Version 99.0 of Instance is not supported, supported version is 2.7',
+      rpcKwargs: { objname: 'Instance', objver: '99.0', supported: '2.7' },
+    });
+    // nobody knows what a later control plane than those of the table knows
+    expect((await receive({ instance: later('99.0') }, ours, 68)).given).toEqual({ instance: ours });
   });
 
   it('is read as it is where they have more fields only, and refused where they are others', async () => {

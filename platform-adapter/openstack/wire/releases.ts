@@ -186,6 +186,18 @@ export function isNewer(version: string, than: string): boolean {
   return major === otherMajor ? minor > otherMinor : major > otherMajor;
 }
 
+/**
+ * Version of a class's objects that a control plane of this service version may know; undefined where it may be of a release beyond our table, or tells
+ * no version, or does not have the class. Releases that count alike are taken for the later one.
+ */
+export function versionKnownAt(serviceVersion: number, name: string): string | undefined {
+  const rows = Object.values(releases);
+  const lowest = Math.min(
+    ...rows.filter((each) => each.serviceVersion >= serviceVersion).map((each) => each.serviceVersion),
+  );
+  return serviceVersion <= 0 ? undefined : rows.findLast((each) => each.serviceVersion === lowest)?.objects[name];
+}
+
 /** The table's row of a release. */
 export function releaseOf(name: ReleaseName): Release {
   return releases[name];
