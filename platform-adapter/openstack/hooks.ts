@@ -3,6 +3,7 @@ import type { Clock } from '../../core/ports/clock.ts';
 import type { ComputeService } from '../../core/ports/compute-service.ts';
 import type { Log } from '../../core/ports/log.ts';
 import type { Random } from '../../core/ports/random.ts';
+import { isBack } from './flows/evacuated.ts';
 import { differsFrom } from './flows/power-sync.ts';
 import type { FlowService } from './flows/service.ts';
 import type { NodeHooks } from './node/nova-node.ts';
@@ -17,7 +18,7 @@ export interface HookParts {
   /** nova's name of this host. */
   readonly host: string;
   readonly service: Pick<ComputeService, 'getInstance' | 'nodeStatus'>;
-  readonly flows: Pick<FlowService, 'accept' | 'busy' | 'settled'>;
+  readonly flows: Pick<FlowService, 'accept' | 'abandon' | 'busy' | 'settled'>;
   /** Takes requests from now on. */
   readonly serve: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
@@ -84,9 +85,13 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
   return {
     async recover({ instances, evacuated }, signal) {
       const removed: string[] = [];
+      const conductor = parts.nova.conductor({ context: adminContext(parts, 'yes'), signal });
       for (const { id, instance_uuid: instance } of evacuated) {
-        if (instance !== null && !flows.busy(instance))
-          removed.push(await own('evacuated', { instance, migration: id }));
+        // begun by an earlier start, after which anything may have been asked for
+        if (instance === null || flows.busy(instance, 'evacuated')) continue;
+        // what was under way for it would be done, or taken back, on the other host's server
+        if (!(await isBack(conductor, parts.host, { instance, migration: id }))) await flows.abandon(instance);
+        removed.push(await own('evacuated', { instance, migration: id }));
       }
       const servers = new Set(instances.map(({ uuid }) => uuid));
       for (const uuid of await deletedInNova(servers, signal)) removed.push(await reap(uuid));
@@ -100,7 +105,7 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
     },
     serve: parts.serve,
     async healInfoCache(instance) {
-      if (!flows.busy(instance)) await own('network_changed', { instance });
+      if (!flows.busy(instance, 'evacuated')) await own('network_changed', { instance });
     },
     async syncPowerStates(instances) {
       for (const record of instances) {
@@ -119,7 +124,7 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
     },
     async confirmMoves(migrations) {
       for (const { id, instance_uuid: instance } of migrations) {
-        if (instance !== null && !flows.busy(instance)) await own('confirm_window', { instance, migration: id });
+        if (instance !== null && !flows.busy(instance, 'evacuated')) await own('confirm_window', { instance, migration: id });
       }
     },
     tasks: [

@@ -1,4 +1,5 @@
 import { DpuError } from '../../../core/errors.ts';
+import type { Conductor } from '../wire/conductor.ts';
 import { getMigration, saveMigration } from '../wire/migrations.ts';
 import { type Arguments, checkUuid, textArgument } from './arguments.ts';
 import { bracketed } from './bracket.ts';
@@ -14,12 +15,15 @@ function read(args: Arguments): ReturnType<FlowDefinition['read']> {
   return { instance, request: { migration, key: String(migration) } };
 }
 
-/** Whether the server is here again: it was evacuated, and came back another way before this node was told. */
-async function isBack(flow: Flow, signal: AbortSignal): Promise<boolean> {
-  const conductor = flow.adminConductor(signal, 'yes');
-  const now = await currentInstance(conductor, flow.instance);
-  if (now?.host !== flow.settings.host) return false;
-  return (await getMigration(conductor, Number(flow.request.migration))).status === 'done';
+/** Whether a server that was evacuated is on this host again: it came back another way before this node was told. `conductor` reads what is deleted, too. */
+export async function isBack(
+  conductor: Conductor,
+  host: string,
+  { instance, migration }: { readonly instance: string; readonly migration: number },
+): Promise<boolean> {
+  const now = await currentInstance(conductor, instance);
+  if (now?.host !== host) return false;
+  return (await getMigration(conductor, migration)).status === 'done';
 }
 
 /** A stage that is left out where the server is here again. */
@@ -27,7 +31,9 @@ function unlessBack(name: string, work: (flow: Flow, signal: AbortSignal) => Pro
   return {
     name,
     async run({ signal }) {
-      if (!(await isBack(flow, signal))) await work(flow, signal);
+      const evacuation = { instance: flow.instance, migration: Number(flow.request.migration) };
+      const back = await isBack(flow.adminConductor(signal, 'yes'), flow.settings.host, evacuation);
+      if (!back) await work(flow, signal);
       return undefined;
     },
   };

@@ -1,4 +1,4 @@
-import { DpuError, hasCode } from '../../../core/errors.ts';
+import { DpuError, errorRecord, hasCode } from '../../../core/errors.ts';
 import { createEngine, type Engine } from '../../../core/operation/engine.ts';
 import { isEnded } from '../../../core/operation/journal.ts';
 import { createKeyedLock } from '../../../core/operation/keyed-lock.ts';
@@ -40,8 +40,13 @@ export interface FlowService {
   accept(cast: Cast): Promise<FlowRecord>;
   /** As `accept`, and waits for the end: for calls. @throws the flow's error; the signal's reason. */
   run(cast: Cast, signal: AbortSignal): Promise<Json>;
-  /** Whether something is under way for the server. */
-  busy(instance: string): boolean;
+  /**
+   * Ends what an earlier process began for a server that another host has by now, and takes nothing back: its ports and volumes are that host's. Only
+   * before `start`, since nothing of it may run.
+   */
+  abandon(instance: string): Promise<void>;
+  /** Whether something is under way for the server; with `method`, a flow of that one. */
+  busy(instance: string, method?: string): boolean;
   /** Newest first, for operators. */
   list(limit: number): readonly FlowRecord[];
   /** Takes a stuck flow up again. @throws `bad_state`. */
@@ -229,7 +234,14 @@ export function createFlowService(parts: FlowServiceParts): FlowService {
         failures.delete(id);
       }
     },
-    busy: (instance) => store.unendedOf(instance).length > 0,
+    async abandon(instance) {
+      const error = errorRecord(new DpuError('conflict', 'another host has the server'));
+      for (const { id, kind } of store.unendedOf(instance)) {
+        log.warn('a request is given up: another host has the server', { flow: id, method: kind, instance });
+        await store.write([{ type: 'state', operation: id, state: 'failed', error }]);
+      }
+    },
+    busy: (instance, method) => store.unendedOf(instance).some(({ kind }) => method === undefined || kind === method),
     list: (limit) => store.list(limit),
     async retry(id) {
       const record = store.get(asId<OperationId>(id));

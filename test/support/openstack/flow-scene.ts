@@ -51,8 +51,8 @@ export interface FlowScene {
   writes(): number;
   /** From the n-th write on (0 is the next) nothing happens any more; `applied`: the write itself is on the disk. */
   dieAt(write: number, applied: boolean): Promise<void>;
-  /** Ends this life without a word, and begins the next on the same journal. */
-  nextLife(): Promise<void>;
+  /** Ends this life without a word, and begins the next on the same journal; `idle`: what is in it is not gone on with before `flows.start`. */
+  nextLife(options?: { readonly idle?: boolean }): Promise<void>;
   /** Called with the number of each write before it is made. */
   onWrite: (count: number) => void | Promise<void>;
   /** A request of nova about the server; the same name is the same message. */
@@ -195,7 +195,7 @@ export function createFlowScene(options: SceneOptions = {}): FlowScene {
     return await ofThisLife(work);
   }
 
-  function begin(): void {
+  function begin(idle = false): void {
     life += 1;
     writes = 0;
     dead = false;
@@ -230,7 +230,7 @@ export function createFlowScene(options: SceneOptions = {}): FlowScene {
         throw error;
       },
     });
-    flows.start();
+    if (!idle) flows.start();
   }
 
   const scene: FlowScene = {
@@ -250,10 +250,10 @@ export function createFlowScene(options: SceneOptions = {}): FlowScene {
         cut = { at, applied, died: resolve };
       });
     },
-    async nextLife() {
+    async nextLife({ idle } = {}) {
       dead = true;
       await store.close();
-      begin();
+      begin(idle);
     },
     onWrite: () => {},
     async cast(method, args = {}, name = randomUUID()) {

@@ -6,7 +6,7 @@ import { createNodeHooks } from '../../../platform-adapter/openstack/hooks.ts';
 import type { Registration } from '../../../platform-adapter/openstack/node/registration.ts';
 import { createNovaRpc } from '../../../platform-adapter/openstack/wire/conductor.ts';
 import { releaseOf } from '../../../platform-adapter/openstack/wire/releases.ts';
-import { createFlowScene, type FlowScene, host, server } from '../../support/openstack/flow-scene.ts';
+import { buildArguments, createFlowScene, type FlowScene, host, server } from '../../support/openstack/flow-scene.ts';
 
 const migration = { id: 7, uuid: 'eeeeeeee-0000-4000-8000-000000000007', instance_uuid: server };
 
@@ -15,6 +15,25 @@ let scene: FlowScene | undefined;
 afterEach(async () => {
   await scene?.close();
 });
+
+/** What runs before the node takes requests. */
+function hooksOf(made: FlowScene): ReturnType<typeof createNodeHooks> {
+  return createNodeHooks({
+    nova: createNovaRpc(releaseOf('zed'), made.nova.clients),
+    host,
+    service: made.compute.service,
+    flows: made.flows,
+    serve: () => Promise.resolve(),
+    clock: systemClock,
+    random: systemRandom,
+    log: silentLog,
+  });
+}
+
+async function recover(made: FlowScene, status: string): Promise<void> {
+  const registration = { instances: [], evacuated: [{ ...migration, status }] };
+  await hooksOf(made).recover(registration as unknown as Registration, new AbortController().signal);
+}
 
 /** A node that starts with an instance that nova has evacuated, or begun to; `now`: where nova has the server. */
 async function start(status: string, now: string | null): Promise<FlowScene> {
@@ -28,21 +47,11 @@ async function start(status: string, now: string | null): Promise<FlowScene> {
   if (now === null) made.nova.instance = null;
   // the old place and the new one
   made.cloud.held.set(server, { [host]: { VCPU: 1 }, other: { VCPU: 1 } });
-  const hooks = createNodeHooks({
-    nova: createNovaRpc(releaseOf('zed'), made.nova.clients),
-    host,
-    service: made.compute.service,
-    flows: made.flows,
-    serve: () => Promise.resolve(),
-    clock: systemClock,
-    random: systemRandom,
-    log: silentLog,
-  });
   // registering may fail after it, and is done again: with what nova says by then
   for (let time = 0; time < 2; time += 1) {
     const open = made.nova.migrations.get(migration.id)?.status === status;
     const registration = { instances: [], evacuated: open ? [{ ...migration, status }] : [] };
-    await hooks.recover(registration as unknown as Registration, new AbortController().signal);
+    await hooksOf(made).recover(registration as unknown as Registration, new AbortController().signal);
   }
   await made.quiet();
   return made;
@@ -72,4 +81,40 @@ describe('a node that starts after its servers were evacuated', () => {
     expect(cloud.held.get(server)).toHaveProperty(host);
     expect(nova.migrations.get(migration.id)?.status).toBe('completed');
   });
+
+  it.each(['rebuild_spawning', null])(
+    'takes nothing from the other host, wherever a build was killed (task there: %s)',
+    async (task) => {
+      for (let at = 0, ended = false; !ended; at += 1) {
+        const made = createFlowScene();
+        scene = made;
+        const died = made.dieAt(at, at % 2 === 0).then(() => true);
+        const over = made
+          .cast('build_and_run_instance', buildArguments(made))
+          .then(() => made.quiet())
+          .then(() => false);
+        ended = !(await Promise.race([died, over]));
+        const there = { host: 'other', node: 'other', vm_state: 'active', task_state: task };
+        made.nova.instance = { ...made.nova.instance, ...there };
+        made.nova.migrations.set(migration.id, { ...migration, status: 'done', source_compute: host });
+        made.cloud.held.set(server, { [host]: { VCPU: 1 }, other: { VCPU: 1 } });
+        const theirs = [...made.cloud.ports.keys(), ...made.cloud.volumes.keys(), ...made.cloud.attachments.keys()];
+        const saves = made.nova.saves.length;
+
+        await made.nextLife({ idle: true });
+        await recover(made, 'done');
+        made.flows.start();
+        await made.quiet();
+
+        const { cloud, compute, nova } = made;
+        const has = [...cloud.ports.keys(), ...cloud.volumes.keys(), ...cloud.attachments.keys()];
+        expect(has, `killed at write ${at}`).toEqual(theirs);
+        expect(['deleted', undefined], `killed at write ${at}`).toContain(compute.instances.get(server));
+        expect(nova.saves.slice(saves), `killed at write ${at}`).toEqual([]);
+        expect(nova.instance).toMatchObject(there);
+        expect(nova.migrations.get(migration.id)?.status).toBe('completed');
+        await made.close();
+      }
+    },
+  );
 });
