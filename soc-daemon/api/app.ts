@@ -57,7 +57,8 @@ export function createApp(options: AppOptions): Express {
     type: ['application/json', 'application/*+json'],
   });
   for (const [path, rows] of Map.groupBy(options.routes, (route) => route.path)) {
-    app.all(path.replaceAll(/\{(\w+)\}/g, ':$1'), route(rows, options), json, answer(options));
+    // `app.all` makes a layer, with a regular expression, for each of 35 methods
+    app.route(path.replaceAll(/\{(\w+)\}/g, ':$1')).all(route(rows, options), json, answer(options));
   }
   app.use(() => {
     throw new HttpError(404, 'not_found', 'there is nothing at this path');
