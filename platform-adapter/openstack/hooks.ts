@@ -105,7 +105,7 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
     },
     serve: parts.serve,
     async healInfoCache(instance) {
-      if (!flows.busy(instance, 'evacuated')) await own('network_changed', { instance });
+      if (!flows.busy(instance)) await own('network_changed', { instance });
     },
     async syncPowerStates(instances) {
       for (const record of instances) {
@@ -124,7 +124,7 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
     },
     async confirmMoves(migrations) {
       for (const { id, instance_uuid: instance } of migrations) {
-        if (instance !== null && !flows.busy(instance, 'evacuated')) await own('confirm_window', { instance, migration: id });
+        if (instance !== null && !flows.busy(instance)) await own('confirm_window', { instance, migration: id });
       }
     },
     tasks: [

@@ -5,6 +5,7 @@ import { systemRandom } from '../../../kit/random.ts';
 import { createNodeHooks } from '../../../platform-adapter/openstack/hooks.ts';
 import type { Registration } from '../../../platform-adapter/openstack/node/registration.ts';
 import { createNovaRpc } from '../../../platform-adapter/openstack/wire/conductor.ts';
+import type { NovaMigration } from '../../../platform-adapter/openstack/wire/migrations.ts';
 import { releaseOf } from '../../../platform-adapter/openstack/wire/releases.ts';
 import { buildArguments, createFlowScene, type FlowScene, host, server } from '../../support/openstack/flow-scene.ts';
 
@@ -117,4 +118,21 @@ describe('a node that starts after its servers were evacuated', () => {
       }
     },
   );
+});
+
+describe('what a node does of its own', () => {
+  it('waits for its next time while anything is under way for the server', async () => {
+    const made = createFlowScene({ instance: { host } });
+    scene = made;
+    await made.cast('build_and_run_instance', buildArguments(made));
+    const { signal } = new AbortController();
+    const hooks = hooksOf(made);
+    await hooks.healInfoCache(server, signal);
+    await hooks.confirmMoves([{ ...migration, status: 'finished' } as unknown as NovaMigration], signal);
+    expect(made.flows.list(10).map(({ kind }) => kind)).toEqual(['build_and_run_instance']);
+    await made.quiet();
+    await hooks.healInfoCache(server, signal);
+    await made.quiet();
+    expect(made.flows.list(10).map(({ kind }) => kind)).toContain('network_changed');
+  });
 });
