@@ -131,6 +131,7 @@ function settingsOf(root: OpenstackRoot, openstack: OpenStackConfig): OpenstackS
       vifPluggingIsFatal: openstack.vif_plugging_is_fatal,
       volumeType: openstack.volume_type ?? null,
       availabilityZone: openstack.availability_zone ?? null,
+      usageAuditPeriod: openstack.instance_usage_audit_period,
       connector: connectorOf({
         host,
         ip: hostIp,
@@ -140,6 +141,7 @@ function settingsOf(root: OpenstackRoot, openstack: OpenStackConfig): OpenstackS
       }),
     },
     notifications: openstack.notifications,
+    usageAudit: openstack.instance_usage_audit,
     consoles: {
       address: consoles.address,
       proxies: consoles.proxies,

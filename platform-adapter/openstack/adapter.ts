@@ -24,6 +24,7 @@ import { createNodeHooks } from './hooks.ts';
 import { createNeutronNetworks } from './networks.ts';
 import { type NovaNode, startNovaNode } from './node/nova-node.ts';
 import type { NodeSettings } from './node/settings.ts';
+import { usageAudit } from './node/usage-audit.ts';
 import { createServerNotifier, type NotificationFormat } from './notifications/notifier.ts';
 import { createPluggedBinder } from './plugged-binder.ts';
 import { requestView } from './request-view.ts';
@@ -58,6 +59,8 @@ export interface OpenstackSettings {
   readonly flows: FlowSettings;
   readonly consoles: ConsoleSettings;
   readonly notifications: NotificationFormat;
+  /** nova's instance_usage_audit: each period's usage is told when it is over. */
+  readonly usageAudit: boolean;
 }
 
 /** What of the instances can be looked at. */
@@ -212,12 +215,18 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
       flows,
       async start() {
         unsubscribe = followConnection(transport, log, () => node?.reconnected());
+        const hooks = createNodeHooks({ nova, host, service, flows, serve, clock, random, log });
+        const period = settings.flows.usageAuditPeriod;
+        const audit =
+          notifier !== null && settings.usageAudit
+            ? [usageAudit({ nova, notifier, host, period, clock, random, log })]
+            : [];
         node = startNovaNode({
           rpc: nova,
           placement,
           service,
           settings: settings.node,
-          hooks: createNodeHooks({ nova, host, service, flows, serve, clock, random, log }),
+          hooks: { ...hooks, tasks: [...(hooks.tasks ?? []), ...audit] },
           clock,
           random,
           log,

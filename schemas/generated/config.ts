@@ -251,6 +251,14 @@ export interface SocDaemonConfig {
        */
       notifications?: 'none' | 'unversioned' | 'versioned' | 'both';
       /**
+       * At the end of each period `exists` is notified of every server that lived in it on this host; nova's `instance_usage_audit`.
+       */
+      instance_usage_audit?: boolean;
+      /**
+       * Period of audits, in UTC: `hour`, `day`, `month`, `year`, and where it begins but at its first, as `day@18` or `month@15`; nova's `instance_usage_audit_period`.
+       */
+      instance_usage_audit_period?: string;
+      /**
        * Consoles through nova's proxies.
        */
       console?: {

@@ -57,6 +57,8 @@ export interface FlowSettings {
   readonly availabilityZone: string | null;
   /** What is told to Cinder as the connector of this node. */
   readonly connector: Connector;
+  /** nova's instance_usage_audit_period; absent: `month`. */
+  readonly usageAuditPeriod?: string;
   /** `BM` or `VM`: some methods are for VMs alone. */
   readonly nodeType: 'BM' | 'VM';
 }

@@ -1,7 +1,15 @@
 /** What is told of servers, and when: names and payloads as nova/compute/manager.py of Zed has them. */
 
 import type { JsonObject } from '../../../core/units.ts';
-import { fixedIps, flavorPayload, type PayloadName } from '../notifications/payloads.ts';
+import { type AuditPeriod, currentAuditPeriod, defaultAuditPeriod } from '../notifications/audit-period.ts';
+import {
+  auditPeriodPayload,
+  fixedIps,
+  flavorPayload,
+  imageMeta,
+  legacyAuditPeriod,
+  type PayloadName,
+} from '../notifications/payloads.ts';
 import type { Primitive } from '../wire/objects.ts';
 import type { Flow } from './flow.ts';
 import { flavorsOf } from './migration.ts';
@@ -107,6 +115,25 @@ const interfaces = (name: string): readonly NotifiedPoint[] => [
   { after: 'info-cache', events: [{ versioned: `interface_${name}.end` }] },
 ];
 
+const periodOf = ({ settings, parts }: Flow): AuditPeriod =>
+  currentAuditPeriod(settings.usageAuditPeriod ?? defaultAuditPeriod, parts.clock.wallMs());
+
+/** What a server used in this period, before it becomes another: nova's notify_usage_exists. `more`: what it was, where its record says something new. */
+const exists = (more: (flow: Flow) => JsonObject = () => ({})): NotifiedEvent =>
+  both('exists', {
+    payload: 'InstanceExistsPayload',
+    legacyMore: (flow) => ({ ...legacyAuditPeriod(periodOf(flow)), ...more(flow) }),
+    versionedMore: (flow) => auditPeriodPayload(periodOf(flow)),
+  });
+
+/** The image of a server before its rebuild. */
+const imageBefore = ({ request }: Flow): JsonObject => ({
+  ...(typeof request.imageBefore === 'string' ? { image_ref_url: request.imageBefore } : {}),
+  ...(typeof request.metadataBefore === 'object' && request.metadataBefore !== null
+    ? { image_meta: imageMeta(request.metadataBefore as JsonObject) }
+    : {}),
+});
+
 const created = { payload: 'InstanceCreatePayload' } as const;
 
 /** nova's method -> what is told of it. */
@@ -146,15 +173,19 @@ export const points: Readonly<Record<string, readonly NotifiedPoint[]>> = {
   soft_delete_instance: startToEnd('soft_delete'),
   restore_instance: startToEnd('restore'),
   rebuild_instance: [
-    { after: begun, events: [both('rebuild.start', rebuilt(false))] },
+    { after: begun, events: [exists(imageBefore), both('rebuild.start', rebuilt(false))] },
     { after: 'schedulers', events: [both('rebuild.end', rebuilt(true))] },
   ],
-  rescue_instance: startToEnd('rescue', rescued),
+  rescue_instance: [
+    { after: begun, events: [both('rescue.start', rescued)] },
+    { after: 'rescue', events: [exists()] },
+    { after: 'saved', events: [both('rescue.end', rescued)] },
+  ],
   unrescue_instance: startToEnd('unrescue', { legacyMore: withIps }),
   shelve_offload_instance: startToEnd('shelve_offload', { end: 'nowhere' }),
   unshelve_instance: startToEnd('unshelve', { end: 'active' }),
   prep_resize: [
-    { after: begun, events: [both('resize.prep.start', prepared, 'resize_prep.start')] },
+    { after: begun, events: [exists(), both('resize.prep.start', prepared, 'resize_prep.start')] },
     {
       after: 'cast',
       events: [
@@ -186,6 +217,8 @@ export const points: Readonly<Record<string, readonly NotifiedPoint[]>> = {
       events: [both('resize.confirm.end', { legacyMore: withIps }, 'resize_confirm.end')],
     },
   ],
+
+  revert_resize: [{ after: begun, events: [exists()] }],
   finish_revert_resize: startToEnd('resize.revert', { end: 'schedulers', versioned: 'resize_revert' }),
   attach_interface: interfaces('attach'),
   detach_interface: interfaces('detach'),

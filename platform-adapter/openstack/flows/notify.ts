@@ -78,10 +78,15 @@ async function tellEvent(
     await tell(telling, 'legacy', `compute.instance.${legacy}`, said);
   }
   if (versioned !== undefined && notifier?.sends('versioned')) {
-    const fault: Json = failed === undefined ? null : exceptionPayload(flow.method, failed);
-    const said = versionedPayload(payload, instance, flow.context, { ...disks, ...event.versionedMore?.(flow), fault });
+    // `exists` has no disks, and tells of no failure
+    const common = payload === 'InstanceExistsPayload' ? {} : { ...disks, fault: faultOf(flow, failed) };
+    const said = versionedPayload(payload, instance, flow.context, { ...common, ...event.versionedMore?.(flow) });
     await tell(telling, 'versioned', `instance.${versioned}`, said);
   }
+}
+
+function faultOf(flow: Flow, failed: unknown): Json {
+  return failed === undefined ? null : exceptionPayload(flow.method, failed);
 }
 
 function stageOf(flow: Flow, { after, events }: NotifiedPoint): Stage {

@@ -5,7 +5,7 @@ import { listBlockDevices, saveBlockDevice } from '../wire/block-devices.ts';
 import { saveInstance } from '../wire/instances.ts';
 import { readMigration, saveMigration } from '../wire/migrations.ts';
 import { novaError } from '../wire/nova-errors.ts';
-import { flagArgument, readServer, textArgument } from './arguments.ts';
+import { flagArgument, rawArgument, readServer, textArgument } from './arguments.ts';
 import { bracketed, errorOut, type FailurePolicy, tellFailure } from './bracket.ts';
 import { tellSchedulersStage } from './build.ts';
 import { claimStage, spawnStage } from './build-stages.ts';
@@ -175,6 +175,8 @@ const rebuild: FlowDefinition = {
       recreate,
       migration,
       image: textArgument(args, 'image_ref'),
+      imageBefore: textArgument(args, 'orig_image_ref'),
+      metadataBefore: rawArgument(args, 'orig_sys_metadata'),
       reimage: flagArgument(args, 'reimage_boot_volume', false),
       target: textArgument(args, 'target_state'),
       adminPassword: textArgument(args, 'new_pass', 1024),

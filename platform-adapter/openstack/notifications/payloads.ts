@@ -4,7 +4,8 @@ import type { Json, JsonObject } from '../../../core/units.ts';
 import type { NovaBlockDevice } from '../wire/block-devices.ts';
 import type { RequestContext } from '../wire/context.ts';
 import { exceptionOf } from '../wire/nova-errors.ts';
-import { isPrimitive, type Primitive } from '../wire/objects.ts';
+import { isPrimitive, novaDate, type Primitive } from '../wire/objects.ts';
+import type { AuditPeriod } from './audit-period.ts';
 
 /** Classes of versioned payloads, with the version that Zed sends. */
 export const payloadVersions = {
@@ -14,6 +15,7 @@ export const payloadVersions = {
   InstanceActionResizePrepPayload: '1.3',
   InstanceActionVolumePayload: '1.6',
   InstanceCreatePayload: '1.12',
+  InstanceExistsPayload: '2.0',
 } as const;
 
 /** Class of a versioned payload. */
@@ -60,7 +62,7 @@ function isoTime(value: Json | undefined): string {
 }
 
 /** The image's properties as the server's record keeps them. */
-function imageMeta(metadata: JsonObject): JsonObject {
+export function imageMeta(metadata: JsonObject): JsonObject {
   const prefix = 'image_';
   const own = Object.entries(metadata).filter(([name]) => name.startsWith(prefix));
   return Object.fromEntries(own.map(([name, value]) => [name.slice(prefix.length), value]));
@@ -162,6 +164,21 @@ export function exceptionPayload(method: string, thrown: unknown): JsonObject {
   });
 }
 
+/** What `exists` says besides: the time that it is for (AuditPeriodPayload 1.0). */
+export function auditPeriodPayload({ beginMs, endMs }: AuditPeriod): JsonObject {
+  const period = { audit_period_beginning: novaDate(beginMs), audit_period_ending: novaDate(endMs) };
+  return { audit_period: object('AuditPeriodPayload', '1.0', period) };
+}
+
+/** The same in a legacy notification: Python's text of a time, with microseconds where there are any. */
+export function legacyAuditPeriod({ beginMs, endMs }: AuditPeriod): JsonObject {
+  const said = (ms: number): string => {
+    const [date = '', fraction = ''] = new Date(ms).toISOString().replace('T', ' ').replace('Z', '').split('.');
+    return Number(fraction) === 0 ? date : `${date}.${fraction}000`;
+  };
+  return { audit_period_beginning: said(beginMs), audit_period_ending: said(endMs) };
+}
+
 /** What a legacy notification says of a failure besides. */
 export function legacyFault(thrown: unknown): JsonObject {
   const { name, code, message } = exceptionOf(thrown);
@@ -202,8 +219,9 @@ export function versionedPayload(
   );
   return object(name, payloadVersions[name], {
     ...(name === 'InstanceCreatePayload' ? createFields(data) : {}),
-    fault: null,
-    request_id: request,
+    ...(name === 'InstanceExistsPayload' ? {} : { fault: null }),
+    // nobody asked for what is nobody's
+    request_id: user === null || project === null ? null : request,
     uuid: data.uuid ?? null,
     user_id: data.user_id ?? null,
     tenant_id: data.project_id ?? null,
@@ -237,7 +255,7 @@ export function versionedPayload(
     auto_disk_config: data.auto_disk_config === true ? 'AUTO' : 'MANUAL',
     action_initiator_user: user,
     action_initiator_project: project,
-    locked_reason: null,
+    locked_reason: objectOf(data.system_metadata).locked_reason ?? null,
     ...more,
   });
 }

@@ -107,6 +107,14 @@ export function objectsOf<Value>(name: string, member: Field<Value>): Field<read
   return (value, path) => list(parse(value, path, name).data.objects, `${path}.objects`);
 }
 
+/** The objects of a list class as nova sent them. @throws `invalid`. */
+export function listObjects(name: string, value: unknown, path: string): readonly Primitive[] {
+  return objectsOf(name, (each, at) => {
+    parse(each, at);
+    return each as Primitive;
+  })(value, path);
+}
+
 /** An object taken apart. */
 export interface ParsedObject {
   readonly name: string;

@@ -116,6 +116,7 @@ const zedObjects: Readonly<Record<string, string>> = {
   ServiceList: '1.19',
   Tag: '1.1',
   TagList: '1.1',
+  TaskLog: '1.0',
   TrustedCerts: '1.0',
   VirtCPUFeature: '1.0',
   VirtCPUModel: '1.0',
