@@ -1,11 +1,15 @@
 import { parseArgs } from 'node:util';
 import { toDpuError } from '../core/errors.ts';
 import type { Log } from '../core/ports/log.ts';
+import { collectGarbage } from './garbage.ts';
 import { createLog } from './log.ts';
 import { createNotifier } from './sd-notify.ts';
 
 /** Newest Node that the native parts were built for; better-sqlite3 crashes on older ones instead of refusing. */
 const leastNode = 24;
+
+/** From being ready until what only the start needed is given back: peers have been asked by then. */
+const settledMs = 5000;
 
 /** A program of this project: `NAME --config FILE [--check-config]`. */
 export interface ProgramSpec<Config> {
@@ -91,6 +95,7 @@ async function serve<Config>({ name, start }: ProgramSpec<Config>, config: Confi
   });
   const running = await start(config, log);
   notifier.ready();
+  setTimeout(collectGarbage, settledMs).unref();
   const signal = await stopRequested;
   log.info(`${name} stops`, { signal });
   notifier.stopping();

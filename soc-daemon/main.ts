@@ -10,7 +10,7 @@ import type { Log } from '../core/ports/log.ts';
 import type { NodeStore } from '../core/ports/node-store.ts';
 import type { Random } from '../core/ports/random.ts';
 import type { InstanceId } from '../core/units.ts';
-import { createBmDriver } from '../drivers/bm/driver.ts';
+import type { BmDriverOptions } from '../drivers/bm/driver.ts';
 import type { VmDriverOptions } from '../drivers/vm/driver.ts';
 import { systemClock } from '../kit/clock.ts';
 import { type LoadedConfig, loadConfig } from '../kit/config.ts';
@@ -20,7 +20,6 @@ import { runProgram } from '../kit/program.ts';
 import { systemRandom } from '../kit/random.ts';
 import { databaseError } from '../kit/sqlite.ts';
 import manifest from '../package.json' with { type: 'json' };
-import { createAmqpAdapter } from '../platform-adapter/amqp/adapter.ts';
 import { consolePath } from './api/console-socket.ts';
 import { type ApiAddress, createApi } from './api/create-api.ts';
 import {
@@ -89,6 +88,11 @@ function missingSecrets(config: LoadedConfig): readonly string[] {
       return [error instanceof Error ? error.message : String(error)];
     }
   });
+}
+
+async function bmDriver(options: BmDriverOptions): Promise<ComputeDriver> {
+  const { createBmDriver } = await import('../drivers/bm/driver.ts');
+  return createBmDriver(options);
 }
 
 async function vmDriver(options: VmDriverOptions): Promise<ComputeDriver> {
@@ -211,7 +215,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
   const made = { snic, binder, storage, volumes, networks, node: identity.uuid };
   const driver = peers.agent
     ? await vmDriver({ ...made, agent: peers.agent })
-    : createBmDriver({ ...made, power, bios });
+    : await bmDriver({ ...made, power, bios });
   const machines = driver.machines ?? null;
   const consoles = openConsoles({
     source: peers.console,
@@ -222,6 +226,7 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     random,
     log,
   });
+  const amqp = url === null ? null : await import('../platform-adapter/amqp/adapter.ts');
   const daemon = createDaemon({
     consoles,
     store,
@@ -254,10 +259,10 @@ async function start(config: LoadedConfig, log: Log): Promise<{ stop(): Promise<
     adapters: (service) =>
       platform
         ? [platform.adapter(service, { serial: consoles?.desk ?? null, screens: machines })]
-        : url === null || !config.amqp
+        : amqp === null || url === null || !config.amqp
           ? []
           : [
-              createAmqpAdapter({
+              amqp.createAmqpAdapter({
                 service,
                 outbox: store,
                 config: config.amqp,

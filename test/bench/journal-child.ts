@@ -1,12 +1,12 @@
 /**
  * Journals steps one after the other while a 10 ms timer is watched, and prints what it took as JSON.
- * `node journal-child.ts DIST DIRECTORY flushed|inline STEPS`
+ * `node journal-child.ts DIRECTORY flushed|inline STEPS`
  */
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import type { JournalEntry } from '../../core/operation/journal.ts';
 import { systemClock } from '../../kit/clock.ts';
+import { openStore } from '../../soc-daemon/store/store.ts';
 import { buildRequest, operationId, testKey } from '../support/store.ts';
 import { quantile } from './report.ts';
 
@@ -24,14 +24,7 @@ export interface JournalRun {
 
 const STEPS_A_PLAN = 10;
 
-async function journal(
-  dist: string,
-  directory: string,
-  mode: 'flushed' | 'inline',
-  steps: number,
-): Promise<JournalRun> {
-  const built = pathToFileURL(join(dist, 'soc-daemon/store/store.js')).href;
-  const { openStore } = (await import(built)) as typeof import('../../soc-daemon/store/store.ts');
+async function journal(directory: string, mode: 'flushed' | 'inline', steps: number): Promise<JournalRun> {
   const store = await openStore({ file: join(directory, 'soc-daemon.db'), key: testKey, clock: systemClock, mode });
   await store.accept(buildRequest(1));
   const operation = operationId(1);
@@ -80,7 +73,7 @@ async function journal(
   };
 }
 
-const [dist = '', directory = '', mode = 'flushed', steps = '100'] = process.argv.slice(2);
+const [directory = '', mode = 'flushed', steps = '100'] = process.argv.slice(2);
 if (import.meta.main) {
-  console.log(JSON.stringify(await journal(dist, directory, mode === 'inline' ? 'inline' : 'flushed', Number(steps))));
+  console.log(JSON.stringify(await journal(directory, mode === 'inline' ? 'inline' : 'flushed', Number(steps))));
 }

@@ -18,7 +18,7 @@ export function measureJournalStep(scene: Scene, steps: number): readonly Row[] 
     const directory = mkdtempSync(join(scene.dir, 'journal-'));
     const count = String(slow ? Math.ceil(steps / 20) : steps);
     const child = join(import.meta.dirname, 'journal-child.ts');
-    const [pinned, args] = onOneCore(process.execPath, [...scene.flags, child, scene.dist, directory, mode, count]);
+    const [pinned, args] = onOneCore(process.execPath, [...scene.flags, child, directory, mode, count]);
     const [command = '', ...rest] = slow ? ['strace', ...slowed, pinned, ...args] : [pinned, ...args];
     return JSON.parse(execFileSync(command, rest, { encoding: 'utf8' })) as JournalRun;
   };
