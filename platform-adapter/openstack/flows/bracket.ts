@@ -2,9 +2,9 @@ import { DpuError, hasCode } from '../../../core/errors.ts';
 import type { Plan } from '../../../core/operation/plan.ts';
 import type { Json, JsonObject } from '../../../core/units.ts';
 import { createFault, eventFinish, eventStart } from '../wire/instance-actions.ts';
-import { saveInstance } from '../wire/instances.ts';
-import { isNova, isTaskStateError } from '../wire/nova-errors.ts';
-import { type Flow, inOrder, type Stage } from './flow.ts';
+import { type NovaInstance, saveInstance } from '../wire/instances.ts';
+import { isNova, isTaskStateError, novaError } from '../wire/nova-errors.ts';
+import { type Flow, inOrder, type Stage, sentInstance } from './flow.ts';
 import { tellOfFailure, withNotifications } from './notify.ts';
 import { currentInstance, ifThere } from './nova-record.ts';
 
@@ -40,6 +40,8 @@ export interface BracketOptions {
   readonly failure: FailurePolicy;
   /** From this stage on there is no way back; the last one unless told. */
   readonly pivot?: string;
+  /** Only while the server is this host's: a request may have waited in its queue while the host was down, and the server has been evacuated since. */
+  readonly ours?: boolean;
   /** What a call answers, from the stages. */
   result?(output: (stage: string) => Json): Json;
 }
@@ -50,10 +52,12 @@ export interface BracketOptions {
  */
 export function bracketed(flow: Flow, stages: readonly Stage[], options: BracketOptions): Plan {
   const { event } = flow;
+  const { ours = false } = options;
   const begin: Stage = {
     name: bracketStages.begin,
     async run({ signal }) {
       if (event !== null) await ifThere(eventStart(flow.conductor(signal), flow.instance, event, flow.settings.host));
+      if (ours) requireOurs(flow, await currentInstance(flow.conductor(signal), flow.instance));
       return undefined;
     },
     async undo({ signal, failure, output, left }) {
@@ -76,6 +80,17 @@ export function bracketed(flow: Flow, stages: readonly Stage[], options: Bracket
   };
   const plan = inOrder(withNotifications(flow, [begin, ...stages, told]), options.pivot ?? told.name);
   return options.result === undefined ? plan : { ...plan, result: options.result };
+}
+
+/**
+ * Whether a server that was on this host when the request was made is no other host's now: its volumes and ports would be taken from that one.
+ * @throws InstanceNotFound as nova's class: it is not here.
+ */
+export function requireOurs(flow: Flow, now: NovaInstance | undefined): void {
+  const { host } = flow.settings;
+  if (sentInstance(flow).host !== host || now === undefined || now.host === host || now.host === null) return;
+  flow.parts.log.warn('a request for a server that is on another host by now is refused', { flow: flow.id });
+  throw novaError('InstanceNotFound', { instance_id: flow.instance });
 }
 
 /** Ends the action's event, with an error where there is one. */

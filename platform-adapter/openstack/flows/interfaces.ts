@@ -142,6 +142,7 @@ const attach: FlowDefinition = {
   plan: (flow) =>
     bracketed(flow, attachStages(flow), {
       failure: faultOnly,
+      ours: true,
       result: (output) => output('info-cache'),
     }),
 };
@@ -201,7 +202,11 @@ const detach: FlowDefinition = {
     return readServer(args, { port, key: port });
   },
   plan: (flow) =>
-    bracketed(flow, detachStages(flow, String(flow.request.port), true), { failure: faultOnly, pivot: 'release' }),
+    bracketed(flow, detachStages(flow, String(flow.request.port), true), {
+      failure: faultOnly,
+      pivot: 'release',
+      ours: true,
+    }),
 };
 
 /** Neutron's `network-vif-deleted`: the port is gone, and the NIC goes with it. No request of a user: no action, no fault. */

@@ -57,7 +57,7 @@ function powerFlow(change: PowerChange): FlowDefinition {
           powerStage(flow, change.method, change.done),
           saveStage(flow, 'saved', { ...change.saved, task_state: null }, change.expected),
         ],
-        { failure: change.failure ?? revert },
+        { failure: change.failure ?? revert, ours: true },
       ),
   };
 }
@@ -76,7 +76,7 @@ const stop: FlowDefinition = {
           null,
         ]),
       ],
-      { failure: revert },
+      { failure: revert, ours: true },
     ),
 };
 

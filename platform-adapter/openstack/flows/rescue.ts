@@ -105,7 +105,7 @@ const rescue: FlowDefinition = {
       password: textArgument(args, 'rescue_password', 1024),
       image: textArgument(args, 'rescue_image_ref', 255),
     }),
-  plan: (flow) => bracketed(flow, rescueStages(flow), { failure: rescueFailure }),
+  plan: (flow) => bracketed(flow, rescueStages(flow), { failure: rescueFailure, ours: true }),
 };
 
 /** unrescue_instance: the instance starts from its own disk; the rescue's volume ends in Cinder. A delete on its way here leaves none either. */
@@ -146,7 +146,7 @@ const unrescue: FlowDefinition = {
         'unrescuing',
       ]),
     ];
-    return bracketed(flow, stages, { failure: errorOut });
+    return bracketed(flow, stages, { failure: errorOut, ours: true });
   },
 };
 

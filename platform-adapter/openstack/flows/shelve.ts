@@ -76,7 +76,7 @@ const offload: FlowDefinition = {
         },
       },
     ];
-    return bracketed(flow, stages, { failure: revert, pivot: 'destroy' });
+    return bracketed(flow, stages, { failure: revert, pivot: 'destroy', ours: true });
   },
 };
 

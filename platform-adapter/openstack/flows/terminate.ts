@@ -5,7 +5,7 @@ import { cleanConsoles } from '../wire/console-tokens.ts';
 import { destroyInstance, saveInstance } from '../wire/instances.ts';
 import { tellInstanceGone } from '../wire/scheduler.ts';
 import { readServer } from './arguments.ts';
-import { bracketed, bracketStages, errorOut } from './bracket.ts';
+import { bracketed, errorOut, requireOurs } from './bracket.ts';
 import { destroyHere } from './compute.ts';
 import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
 import { currentInstance, ifThere, novaNow, powerStates } from './nova-record.ts';
@@ -21,6 +21,8 @@ function recordStage(flow: Flow): Stage {
     async run({ signal }) {
       const conductor = flow.adminConductor(signal);
       const record = await currentInstance(conductor, flow.instance, ['info_cache']);
+      // a delete that somebody took back to evacuate the server is no delete any more
+      if (record?.task_state !== 'deleting') requireOurs(flow, record);
       const devices = record === undefined ? [] : await listBlockDevices(conductor, flow.instance);
       const volumes = devices.flatMap(({ volume_id, attachment_id, delete_on_termination }): VolumeToRelease[] =>
         volume_id === null ? [] : [{ volume: volume_id, attachment: attachment_id, goesToo: delete_on_termination }],
@@ -121,11 +123,11 @@ function stages(flow: Flow): readonly Stage[] {
 
 /**
  * terminate_instance, in whatever state the server is, known here or not. It overtakes all else that is under way, and goes forward only: nobody
- * wants a half-deleted server back.
+ * wants a half-deleted server back. One that was asked for before the server went to another host is that host's.
  */
 export const terminate: FlowDefinition = {
   planVersion: 1,
   overtakes: true,
   read: (args) => readServer(args),
-  plan: (flow) => bracketed(flow, stages(flow), { failure: errorOut, pivot: bracketStages.begin }),
+  plan: (flow) => bracketed(flow, stages(flow), { failure: errorOut, pivot: 'destroy' }),
 };

@@ -162,7 +162,7 @@ const attach: FlowDefinition = {
         },
       },
     ];
-    return bracketed(flow, stages, { failure: faultOnly });
+    return bracketed(flow, stages, { failure: faultOnly, ours: true });
   },
 };
 
@@ -219,7 +219,7 @@ const detach: FlowDefinition = {
         },
       },
     ];
-    return bracketed(flow, stages, { failure: faultOnly, pivot: 'release' });
+    return bracketed(flow, stages, { failure: faultOnly, pivot: 'release', ours: true });
   },
 };
 
