@@ -4,30 +4,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { restNode } from '../../tools/demo/node-client.ts';
 import { configFile } from '../../tools/openstack/config-files.ts';
 import { programEnvironment } from '../../tools/openstack/programs.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
-import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { NODES, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
-import { type Volumes, volumesOf } from './support/volumes.ts';
 
-let cloud: Cloud;
-let servers: Servers;
-let volumes: Volumes;
-
-beforeAll(async () => {
-  cloud = await openCloud();
-  servers = serversOf(cloud);
-  volumes = volumesOf(cloud);
-});
-afterEach(async () => {
-  await servers.removeAll();
-  await volumes.removeAll();
-  await expectNothingLeft(cloud);
-});
+const { cloud, servers, volumes } = liveServers();
 
 /** Runs it as on the control plane; a connector that Cinder refuses makes it fail in its middle. */
 async function refresh(server: string, volume: string, connector: Readonly<Record<string, unknown>>): Promise<void> {

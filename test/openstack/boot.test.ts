@@ -1,33 +1,14 @@
 /** What servers boot from, and what becomes of it: volumes of all kinds, side by side and in order. */
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { restNode } from '../../tools/demo/node-client.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
 import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { NODES, type NodeName, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
-import { type Volumes, volumesOf } from './support/volumes.ts';
 
 const names: readonly NodeName[] = ['bm', 'vm'];
 
 describe.skipIf(PEER !== 'ours')('what a server boots from', () => {
-  let cloud: Cloud;
-  let servers: Servers;
-  let volumes: Volumes;
-  /** Taken back after the test, newest first. */
-  let undo: (() => Promise<unknown>)[] = [];
-
-  beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
-    volumes = volumesOf(cloud);
-  });
-  afterEach(async () => {
-    await servers.removeAll();
-    for (const each of undo.toReversed()) await each();
-    undo = [];
-    await volumes.removeAll();
-    await expectNothingLeft(cloud);
-  });
+  const { cloud, servers, volumes, undo } = liveServers();
 
   const blockDevices = (devices: readonly object[]) => ({
     networks: 'none',
@@ -48,7 +29,7 @@ describe.skipIf(PEER !== 'ours')('what a server boots from', () => {
     const { flavor } = await cloud.admin.call<{ flavor: { id: string } }>('compute', 'POST', '/flavors', {
       body: { flavor: { ...spec, swap: disks.swap } },
     });
-    undo.push(() => cloud.admin.call('compute', 'DELETE', `/flavors/${flavor.id}`));
+    undo(() => cloud.admin.call('compute', 'DELETE', `/flavors/${flavor.id}`));
     const path = (id: string) => `/flavors/${id}/os-extra_specs`;
     const given = await cloud.admin.call('compute', 'GET', path(cloud.flavorFor(name)));
     const { extra_specs } = given as { extra_specs: Readonly<Record<string, string>> };
@@ -64,7 +45,7 @@ describe.skipIf(PEER !== 'ours')('what a server boots from', () => {
     const status = async (): Promise<string> =>
       (await cloud.admin.call<{ snapshot: { status: string } }>('volumev3', 'GET', `/snapshots/${snapshot.id}`))
         .snapshot.status;
-    undo.push(async () => {
+    undo(async () => {
       await cloud.admin.call('volumev3', 'DELETE', `/snapshots/${snapshot.id}`);
       await expect.poll(async () => await status().catch(() => 'gone')).toBe('gone');
     });
@@ -104,7 +85,7 @@ describe.skipIf(PEER !== 'ours')('what a server boots from', () => {
       { id: root, device: '/dev/vda', goes: false },
       { id: data, device: '/dev/vdb', goes: false },
     ]);
-    undo.push(async () => {
+    undo(async () => {
       await volumes.until(vdc?.id ?? '', 'available');
       await cloud.admin.call('volumev3', 'DELETE', `/volumes/${vdc?.id}`);
     });
@@ -142,7 +123,7 @@ describe.skipIf(PEER !== 'ours')('what a server boots from', () => {
       },
     );
     const removeType = () => cloud.admin.call('volumev3', 'DELETE', `/types/${type.id}`);
-    undo.push(async () => {
+    undo(async () => {
       await volumes.removeAll();
       // in use until the volume is really gone
       await expect.poll(async () => await removeType().then(() => 'gone', String)).toBe('gone');
@@ -204,7 +185,7 @@ describe.skipIf(PEER !== 'ours')('what a server boots from', () => {
     const { id: large } = await cloud.admin.call<{ id: string }>('image', 'POST', '/v2/images', {
       body: { name: 'large', disk_format: 'raw', container_format: 'bare', min_disk: 5 },
     });
-    undo.push(() => cloud.admin.call('image', 'DELETE', `/v2/images/${large}`));
+    undo(() => cloud.admin.call('image', 'DELETE', `/v2/images/${large}`));
     await cloud.admin.call('image', 'PUT', `/v2/images/${large}/file`, { body: Buffer.alloc(1024) });
     const refused = { status: 400 };
     for (const name of names) {

@@ -8,21 +8,16 @@ import { adminContext } from '../../platform-adapter/openstack/wire/context.ts';
 import { getInstancePrimitive } from '../../platform-adapter/openstack/wire/instances.ts';
 import { releaseOf } from '../../platform-adapter/openstack/wire/releases.ts';
 import { minimumServiceVersion } from '../../platform-adapter/openstack/wire/service-records.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
-import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
 
 describe.skipIf(PEER !== 'ours')('a node that is older than the control plane', () => {
-  let cloud: Cloud;
-  let servers: Servers;
+  const { cloud, servers } = liveServers({ clean: 'all' });
   let transport: Transport;
   let today: NovaRpc;
   let older: NovaRpc;
 
   beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
     transport = createTransport({ url: cloud.stack.transportUrl });
     const flags = {};
     const zed = releaseOf('zed');
@@ -34,8 +29,6 @@ describe.skipIf(PEER !== 'ours')('a node that is older than the control plane', 
   afterAll(async () => {
     await Promise.all([today.close(), older.close()]);
     await transport.close();
-    await servers.removeAll();
-    await expectNothingLeft(cloud);
   });
 
   it('has a newer server brought back to its version', async () => {

@@ -1,11 +1,10 @@
 /** The screens of servers through nova-novncproxy, and consoles that no node has. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { openScreen, type RfbWire } from '../support/rfb-client.ts';
 import { until } from '../support/wait.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
 import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { type NodeName, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
 
 /** What comes and goes over a WebSocket, as noVNC has it. */
 async function overWebSocket(url: string): Promise<RfbWire & { readonly socket: WebSocket }> {
@@ -33,19 +32,12 @@ async function overWebSocket(url: string): Promise<RfbWire & { readonly socket: 
 }
 
 describe.skipIf(PEER !== 'ours')('consoles', () => {
-  let cloud: Cloud;
-  let servers: Servers;
+  const { cloud, servers } = liveServers({ clean: 'all' });
   const ids: Partial<Record<NodeName, string>> = {};
 
   beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
     for (const name of ['bm', 'vm'] as const) ids[name] = await servers.create(name, { networks: 'none' });
     await Promise.all(Object.values(ids).map((id) => servers.until(id, 'ACTIVE')));
-  });
-  afterAll(async () => {
-    await servers.removeAll();
-    await expectNothingLeft(cloud);
   });
 
   const ask = async (name: NodeName, protocol: string, type: string): Promise<string> => {

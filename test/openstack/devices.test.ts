@@ -1,12 +1,12 @@
 /** The NICs and volumes of a server, at its build and after it, and what keeps its volumes when it leaves its host or is made anew. */
 import { createHash, randomBytes } from 'node:crypto';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { restNode } from '../../tools/demo/node-client.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
 import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { NODES, type NodeName, PEER } from './support/nodes.ts';
-import { type Port, type Servers, serversOf } from './support/servers.ts';
-import { CHECKED_BYTES, type Volumes, volumesOf } from './support/volumes.ts';
+import type { Port } from './support/servers.ts';
+import { CHECKED_BYTES } from './support/volumes.ts';
 
 const GIB = 2 ** 30;
 const names: readonly NodeName[] = ['bm', 'vm'];
@@ -16,27 +16,7 @@ const livesMs = 360_000;
 
 describe.skipIf(PEER !== 'ours').each(names)('the devices of a server on the node %s', (name) => {
   const { hostname } = NODES[name];
-  let cloud: Cloud;
-  let servers: Servers;
-  let volumes: Volumes;
-  let ports: string[] = [];
-  /** Taken back after the test, newest first. */
-  let undo: (() => Promise<unknown>)[] = [];
-
-  beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
-    volumes = volumesOf(cloud);
-  });
-  afterEach(async () => {
-    await servers.removeAll();
-    for (const each of undo.toReversed()) await each();
-    undo = [];
-    for (const id of ports) await cloud.admin.call('network', 'DELETE', `/v2.0/ports/${id}`);
-    ports = [];
-    await volumes.removeAll();
-    await expectNothingLeft(cloud);
-  });
+  const { cloud, servers, volumes, undo } = liveServers();
 
   async function active(more: Readonly<Record<string, unknown>> = {}, on: NodeName = name): Promise<string> {
     const id = await servers.create(on, more);
@@ -48,7 +28,7 @@ describe.skipIf(PEER !== 'ours').each(names)('the devices of a server on the nod
   async function userPort(network: 'private' | 'second', more: Readonly<Record<string, unknown>> = {}): Promise<Port> {
     const body = { port: { network_id: cloud.network(network), name: 'own', ...more } };
     const { port } = await cloud.admin.call<{ port: Port }>('network', 'POST', '/v2.0/ports', { body });
-    ports.push(port.id);
+    undo(() => cloud.admin.call('network', 'DELETE', `/v2.0/ports/${port.id}`));
     return port;
   }
 
@@ -73,12 +53,12 @@ describe.skipIf(PEER !== 'ours').each(names)('the devices of a server on the nod
       '/v2.0/security-groups',
       { body: { security_group: { name: 'web' } } },
     );
-    undo.push(() => cloud.admin.call('network', 'DELETE', `/v2.0/security-groups/${group.id}`));
+    undo(() => cloud.admin.call('network', 'DELETE', `/v2.0/security-groups/${group.id}`));
     const public_key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ someone';
     await cloud.admin.call('compute', 'POST', '/os-keypairs', {
       body: { keypair: { name: 'someone', type: 'ssh', public_key } },
     });
-    undo.push(() => cloud.admin.call('compute', 'DELETE', '/os-keypairs/someone'));
+    undo(() => cloud.admin.call('compute', 'DELETE', '/os-keypairs/someone'));
     const port = await userPort('second');
     const data = await volumes.create(2);
     const id = await active({
@@ -227,7 +207,7 @@ describe.skipIf(PEER !== 'ours').each(names)('the devices of a server on the nod
     const { id: other } = await cloud.admin.call<{ id: string }>('image', 'POST', '/v2/images', {
       body: { name: 'other', disk_format: 'raw', container_format: 'bare' },
     });
-    undo.push(() => cloud.admin.call('image', 'DELETE', `/v2/images/${other}`));
+    undo(() => cloud.admin.call('image', 'DELETE', `/v2/images/${other}`));
     await cloud.admin.call('image', 'PUT', `/v2/images/${other}/file`, { body: bytes });
     const port = await userPort('private');
     const id = await active({ networks: [{ port: port.id }] });

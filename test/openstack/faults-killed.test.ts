@@ -5,27 +5,19 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NAMES } from '../../tools/openstack/bootstrap.ts';
 import { until } from '../support/wait.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
 import { type FaultyNode, openFaultyNode } from './support/faulty-node.ts';
-import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { NODES, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
-import { type Volumes, volumesOf } from './support/volumes.ts';
 
 const { hostname } = NODES.vm;
 
 describe.skipIf(PEER === 'stock')('a daemon that is killed', { timeout: 300_000 }, () => {
-  let cloud: Cloud;
-  let servers: Servers;
-  let volumes: Volumes;
+  const { cloud, servers, volumes } = liveServers({ clean: 'all' });
   let faulty: FaultyNode;
   /** What all of it is done to. */
   let id: string;
 
   beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
-    volumes = volumesOf(cloud);
     faulty = await openFaultyNode(cloud);
     await faulty.node.start();
     id = await servers.create('vm');
@@ -36,7 +28,6 @@ describe.skipIf(PEER === 'stock')('a daemon that is killed', { timeout: 300_000 
     if (faulty.node.pid() === undefined) await faulty.node.start();
     await servers.removeAll();
     await volumes.removeAll();
-    await expectNothingLeft(cloud);
     await faulty.close();
   });
 

@@ -1,13 +1,11 @@
 /** Bad days of Keystone, Placement, Neutron and Cinder: what passes by is outlived, what is refused ends the server as nova's users expect. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../support/wait.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
 import type { Fault, FaultRule } from './support/fault-proxy.ts';
 import { type FaultyNode, openFaultyNode, type ServiceName } from './support/faulty-node.ts';
 import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { NODES, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
-import { type Volumes, volumesOf } from './support/volumes.ts';
 
 const { hostname } = NODES.vm;
 
@@ -31,9 +29,7 @@ const edited = (thing: string, changes: object, of: Readonly<Record<string, unkn
 });
 
 describe.skipIf(PEER === 'stock')('services on a bad day', { timeout: 240_000 }, () => {
-  let cloud: Cloud;
-  let servers: Servers;
-  let volumes: Volumes;
+  const { cloud, servers, volumes } = liveServers();
   let faulty: FaultyNode;
   /** Servers of the test that is under way that have failed as they should. */
   const errored: string[] = [];
@@ -41,9 +37,6 @@ describe.skipIf(PEER === 'stock')('services on a bad day', { timeout: 240_000 },
     faulty.services[service].rules(...given);
 
   beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
-    volumes = volumesOf(cloud);
     // other memory than before: it is written
     faulty = await openFaultyNode(cloud, { call_timeout_s: 3, reserved_host_memory_mib: 1024 });
     rules(
@@ -67,12 +60,9 @@ describe.skipIf(PEER === 'stock')('services on a bad day', { timeout: 240_000 },
       throw new Error(`not asked for: ${faulty.unmet().join('; ')}`);
     });
   });
-  afterEach(async () => {
+  afterEach(() => {
     errored.length = 0;
     faulty.pass();
-    await servers.removeAll();
-    await volumes.removeAll();
-    await expectNothingLeft(cloud);
   });
   afterAll(async () => {
     await faulty.close();

@@ -7,11 +7,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Node } from '../../tools/openstack/node.ts';
 import { ensureBroker } from '../../tools/openstack/services.ts';
 import { until } from '../support/wait.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
 import { type FaultyNode, openFaultyNode, type ServiceName } from './support/faulty-node.ts';
-import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { NODES, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
 
 const { hostname } = NODES.vm;
 const queue = `compute.${hostname}`;
@@ -36,13 +34,10 @@ const attaching: Moment = ['cinder', 'PUT', /\/attachments\//];
 const completing: Moment = ['cinder', 'POST', /\/attachments\/.*\/action/];
 
 describe.skipIf(PEER === 'stock')('a node of ours on a bad day', { timeout: 240_000 }, () => {
-  let cloud: Cloud;
-  let servers: Servers;
+  const { cloud, servers } = liveServers();
   let node: Node;
   let faulty: FaultyNode;
   beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
     faulty = await openFaultyNode(cloud);
     node = faulty.node;
     await node.start();
@@ -50,8 +45,6 @@ describe.skipIf(PEER === 'stock')('a node of ours on a bad day', { timeout: 240_
   afterEach(async () => {
     faulty.pass();
     if (node.pid() === undefined) await node.start();
-    await servers.removeAll();
-    await expectNothingLeft(cloud);
   });
   afterAll(async () => {
     await faulty.close();

@@ -2,26 +2,21 @@
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import Database from 'better-sqlite3';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { driveVolumeId } from '../../core/derived-ids.ts';
 import { asId } from '../../core/units.ts';
 import { restNode } from '../../tools/demo/node-client.ts';
 import { until } from '../support/wait.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
-import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { type NodeName, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
 
 const names: readonly NodeName[] = ['bm', 'vm'];
 
 describe.skipIf(PEER !== 'ours').each(names)('the guest of a server on the node %s', (name) => {
-  let cloud: Cloud;
-  let servers: Servers;
+  const { cloud, servers } = liveServers();
   let rescueImage = '';
 
   beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
     const image = await cloud.admin.call<{ id: string }>('image', 'POST', '/v2/images', {
       body: {
         name: 'rescue',
@@ -33,10 +28,6 @@ describe.skipIf(PEER !== 'ours').each(names)('the guest of a server on the node 
     });
     rescueImage = image.id;
     await cloud.admin.call('image', 'PUT', `/v2/images/${rescueImage}/file`, { body: Buffer.alloc(1024 * 1024, 7) });
-  });
-  afterEach(async () => {
-    await servers.removeAll();
-    await expectNothingLeft(cloud);
   });
   afterAll(async () => {
     if (rescueImage !== '') await cloud.admin.call('image', 'DELETE', `/v2/images/${rescueImage}`);

@@ -1,12 +1,10 @@
 /** What an operator does to hosts: no new servers on one, servers taken over by another while it is down, one that goes and comes. */
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Node, startNode, untilNodesUp } from '../../tools/openstack/node.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
-import { cloudTraces, expectNothingLeft } from './support/leaks.ts';
-import { NODES, nodeOptions, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
-import { type Volumes, volumesOf } from './support/volumes.ts';
+import { describe, expect, it } from 'vitest';
+import { untilNodesUp } from '../../tools/openstack/node.ts';
+import { cloudTraces } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
+import { NODES, PEER } from './support/nodes.ts';
 
 const { hostname } = NODES.vm;
 
@@ -38,28 +36,7 @@ interface Hypervisor {
 const withResources = { microversion: '2.87' } as const;
 
 describe.skipIf(PEER !== 'ours')('a host', () => {
-  let cloud: Cloud;
-  let servers: Servers;
-  let volumes: Volumes;
-  let spare: Node | undefined;
-
-  beforeAll(async () => {
-    const opened = await openCloud();
-    spare = await startNode(nodeOptions(opened.stack, SPARE));
-    await untilNodesUp(opened.stack, [SPARE.hostname]);
-    const nodes: Record<string, Node> = { ...opened.nodes, [SPARE.hostname]: spare };
-    cloud = { ...opened, nodes };
-    servers = serversOf(cloud);
-    volumes = volumesOf(cloud);
-  });
-  afterEach(async () => {
-    await servers.removeAll();
-    await expectNothingLeft(cloud);
-  });
-  afterAll(async () => {
-    await spare?.end();
-    if (spare !== undefined) await removeService(SPARE.hostname);
-  });
+  const { cloud, servers, volumes } = liveServers({ spares: [SPARE] });
 
   async function service(host: string): Promise<Service> {
     const { services } = await cloud.admin.call<{ services: readonly Service[] }>(
@@ -75,10 +52,6 @@ describe.skipIf(PEER !== 'ours')('a host', () => {
   const put = async (host: string, body: Readonly<Record<string, unknown>>): Promise<void> => {
     await cloud.admin.call('compute', 'PUT', `/os-services/${(await service(host)).id}`, { body });
   };
-
-  async function removeService(host: string): Promise<void> {
-    await cloud.admin.call('compute', 'DELETE', `/os-services/${(await service(host)).id}`);
-  }
 
   async function providers(host: string): Promise<readonly string[]> {
     const { resource_providers: found } = await cloud.admin.call<{ resource_providers: readonly { uuid: string }[] }>(
@@ -177,10 +150,10 @@ describe.skipIf(PEER !== 'ours')('a host', () => {
     const old = await service(SPARE.hostname);
     const uuids = await providers(SPARE.hostname);
     expect(uuids.length).toBe(1);
-    await removeService(SPARE.hostname);
+    await cloud.forgetHost(SPARE.hostname);
     expect(await providers(SPARE.hostname)).toEqual([]);
-    await spare?.stop();
-    await spare?.start();
+    await cloud.node(SPARE.hostname).stop();
+    await cloud.node(SPARE.hostname).start();
     await untilNodesUp(cloud.stack, [SPARE.hostname]);
     expect((await service(SPARE.hostname)).id).not.toBe(old.id);
     expect(await providers(SPARE.hostname)).toEqual(uuids);

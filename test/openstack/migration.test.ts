@@ -1,12 +1,10 @@
 /** Servers that move between nodes: resized, migrated cold, confirmed and taken back, also between a machine of its own and a VM. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { NAMES } from '../../tools/openstack/bootstrap.ts';
-import { type Node, startNode, untilNodesUp } from '../../tools/openstack/node.ts';
 import { until } from '../support/wait.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
-import { expectNothingLeft } from './support/leaks.ts';
-import { NODES, nodeOptions, PEER } from './support/nodes.ts';
-import { type Server, type Servers, serversOf } from './support/servers.ts';
+import { liveServers } from './support/live.ts';
+import { NODES, PEER } from './support/nodes.ts';
+import type { Server } from './support/servers.ts';
 
 /** Where servers go. */
 const other = 'vm-2';
@@ -17,39 +15,17 @@ const metal = NODES.bm.hostname;
 const movesMs = 360_000;
 
 describe.skipIf(PEER !== 'ours')('a server that moves', { timeout: movesMs }, () => {
-  let cloud: Cloud;
-  let servers: Servers;
-  let node: Node;
+  // what is left on the other node is looked for, too
+  const { cloud, servers } = liveServers({ spares: [{ hostname: other, type: 'VM' }] });
   const flavors = new Map<string, string>();
 
   beforeAll(async () => {
-    const opened = await openCloud();
-    node = await startNode(nodeOptions(opened.stack, { hostname: other, type: 'VM' }));
-    await untilNodesUp(opened.stack, [other]);
-    // what is left on the other node is looked for, too
-    const nodes: Record<string, Node> = { ...opened.nodes, [other]: node };
-    cloud = { ...opened, nodes };
-    servers = serversOf(cloud);
     const answer = await cloud.admin.call<{ flavors: readonly { id: string; name: string }[] }>(
       'compute',
       'GET',
       '/flavors',
     );
     for (const { id, name } of answer.flavors) flavors.set(name, id);
-  });
-  afterEach(async () => {
-    await servers.removeAll();
-    await expectNothingLeft(cloud);
-  });
-  afterAll(async () => {
-    await node.end();
-    const { services } = await cloud.admin.call<{ services: readonly { id: string; host: string }[] }>(
-      'compute',
-      'GET',
-      '/os-services?binary=nova-compute',
-    );
-    const gone = services.find(({ host }) => host === other);
-    if (gone !== undefined) await cloud.admin.call('compute', 'DELETE', `/os-services/${gone.id}`);
   });
 
   async function active(): Promise<string> {
@@ -168,8 +144,8 @@ describe.skipIf(PEER !== 'ours')('a server that moves', { timeout: movesMs }, ()
     await expectAt(id, other);
     await revert(id);
     await atTask('resize_reverting');
-    await node.kill();
-    await node.start();
+    await cloud.node(other).kill();
+    await cloud.node(other).start();
     await servers.until(id, 'ACTIVE');
     await expectAt(id, here);
   });

@@ -3,10 +3,8 @@ import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Node, openNode } from '../../tools/openstack/node.ts';
 import { until } from '../support/wait.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
-import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { NODES, nodeOptions, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
 
 const { hostname } = NODES.vm;
 
@@ -24,8 +22,7 @@ interface Told {
 }
 
 describe.skipIf(PEER === 'stock')('whoever listens to nova', () => {
-  let cloud: Cloud;
-  let servers: Servers;
+  const { cloud, servers } = liveServers({ clean: 'all' });
   let node: Node;
   let broker: ChannelModel;
   let channel: Channel;
@@ -33,8 +30,6 @@ describe.skipIf(PEER === 'stock')('whoever listens to nova', () => {
   let raw = '';
 
   beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
     await cloud.node('vm').stop();
     node = await openNode({ ...nodeOptions(cloud.stack, NODES.vm), openstack: { notifications: 'both' } });
     await node.start();
@@ -59,7 +54,6 @@ describe.skipIf(PEER === 'stock')('whoever listens to nova', () => {
     await (await openNode(nodeOptions(cloud.stack, NODES.vm))).start();
     for (const queue of QUEUES) await channel.deleteQueue(queue);
     await broker.close();
-    await expectNothingLeft(cloud);
   });
 
   /** What was told of a server in a format, in order. */

@@ -1,13 +1,10 @@
 /** What servers' users do to the power of their servers, and servers that are deleted softly. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { openNode } from '../../tools/openstack/node.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
-import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { NODES, type NodeName, nodeOptions, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
-import { type Volumes, volumesOf } from './support/volumes.ts';
 
 /** nova's power states. */
 const power = { running: 1, paused: 3, off: 4 } as const;
@@ -15,20 +12,7 @@ const power = { running: 1, paused: 3, off: 4 } as const;
 /** One test restarts nova-api twice and a node, beside a server's life. */
 const livesMs = 360_000;
 
-let cloud: Cloud;
-let servers: Servers;
-let volumes: Volumes;
-
-beforeAll(async () => {
-  cloud = await openCloud();
-  servers = serversOf(cloud);
-  volumes = volumesOf(cloud);
-});
-afterEach(async () => {
-  await servers.removeAll();
-  await volumes.removeAll();
-  await expectNothingLeft(cloud);
-});
+const { cloud, servers, volumes } = liveServers();
 
 describe.skipIf(PEER !== 'ours').each(['bm', 'vm'] as const)('the power of a server on the node %s', (name) => {
   /** Results of the newest action's events. */

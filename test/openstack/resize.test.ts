@@ -1,13 +1,10 @@
 /** Servers that get another flavor where they are, moves that nobody confirms, and flavors that a server can't have. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { restNode } from '../../tools/demo/node-client.ts';
 import { NAMES } from '../../tools/openstack/bootstrap.ts';
 import { openNode } from '../../tools/openstack/node.ts';
-import { type Cloud, openCloud } from './support/cloud.ts';
-import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { NODES, type NodeName, nodeOptions, PEER } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
-import { type Volumes, volumesOf } from './support/volumes.ts';
 
 /** nova's power states. */
 const power = { running: 1, off: 4 } as const;
@@ -16,24 +13,15 @@ const power = { running: 1, off: 4 } as const;
 const movesMs = 360_000;
 
 describe.skipIf(PEER !== 'ours')('a server that gets another flavor', { timeout: movesMs }, () => {
-  let cloud: Cloud;
-  let servers: Servers;
-  let volumes: Volumes;
+  const { cloud, servers, volumes } = liveServers();
   const flavors = new Map<string, string>();
 
   beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
-    volumes = volumesOf(cloud);
     const path = '/flavors';
     const body = { flavor: { name: 'm1.flat', vcpus: 1, ram: 192, disk: 0 } };
     await cloud.admin.call('compute', 'POST', path, { body });
     const answer = await cloud.admin.call<{ flavors: readonly { id: string; name: string }[] }>('compute', 'GET', path);
     for (const { id, name } of answer.flavors) flavors.set(name, id);
-  });
-  afterEach(async () => {
-    await servers.removeAll();
-    await expectNothingLeft(cloud);
   });
   afterAll(async () => {
     await cloud.admin.call('compute', 'DELETE', `/flavors/${flavors.get('m1.flat')}`);

@@ -1,9 +1,8 @@
 /** The life of a server on a bare-metal node and on a node for VMs, as a client of nova sees it, and what is left of it: nothing. */
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Cloud, openCloud } from './support/cloud.ts';
+import { describe, expect, it } from 'vitest';
 import { expectNothingLeft } from './support/leaks.ts';
+import { liveServers } from './support/live.ts';
 import { NODES, type NodeName } from './support/nodes.ts';
-import { type Servers, serversOf } from './support/servers.ts';
 
 /** nova's power states. */
 const RUNNING = 1;
@@ -11,17 +10,7 @@ const SHUTDOWN = 4;
 
 describe.each(Object.keys(NODES) as NodeName[])('a server on the node %s', (name) => {
   const { hostname } = NODES[name];
-  let cloud: Cloud;
-  let servers: Servers;
-
-  beforeAll(async () => {
-    cloud = await openCloud();
-    servers = serversOf(cloud);
-  });
-  afterEach(async () => {
-    await servers.removeAll();
-    await expectNothingLeft(cloud);
-  });
+  const { cloud, servers } = liveServers();
 
   it('becomes active with its address, its port and its action', async () => {
     const id = await servers.create(name);

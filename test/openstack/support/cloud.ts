@@ -1,13 +1,13 @@
-/** What a test of the live suite works with: the control plane, who is signed in, the two nodes. */
+/** What a test of the live suite works with: the control plane, who is signed in, the nodes. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { inject } from 'vitest';
 import { NAMES } from '../../../tools/openstack/bootstrap.ts';
-import { type Node, openNode } from '../../../tools/openstack/node.ts';
+import { type Node, openNode, startNode, untilNodesUp } from '../../../tools/openstack/node.ts';
 import { programEnvironment } from '../../../tools/openstack/programs.ts';
 import { type Session, signIn } from '../../../tools/openstack/rest.ts';
 import { openStack, type Stack } from '../../../tools/openstack/stack.ts';
-import { NODES, type NodeName, nodeOptions, PEER, type Peer } from './nodes.ts';
+import { NODES, type NodeName, nodeOptions, PEER, type Peer, type SpareNode } from './nodes.ts';
 
 /** The control plane as tests see it. */
 export interface Cloud {
@@ -15,10 +15,12 @@ export interface Cloud {
   readonly peer: Peer;
   /** The administrator, in the project `admin`. */
   readonly admin: Session;
-  /** Ours; empty with stock nova-computes in their places. */
-  readonly nodes: Readonly<Partial<Record<NodeName, Node>>>;
+  /** Ours, spare ones by host name; empty with stock nova-computes in their places. */
+  readonly nodes: Readonly<Record<string, Node>>;
   /** One of ours. @throws Error where the peer is stock */
-  node(name: NodeName): Node;
+  node(name: string): Node;
+  /** Takes a host out of nova. */
+  forgetHost(hostname: string): Promise<void>;
   /** Flavor that a node takes. */
   flavorFor(name: NodeName): string;
   readonly image: string;
@@ -29,14 +31,20 @@ export interface Cloud {
   command(...words: readonly string[]): Promise<void>;
 }
 
-/** The control plane that the run brought up. */
-export async function openCloud(): Promise<Cloud> {
+/** The control plane that the run brought up; `spares` are started and mapped to their cell. */
+export async function openCloud(spares: readonly SpareNode[] = []): Promise<Cloud> {
   const stack = await openStack(inject('stackDir'));
   const admin = await signIn(stack.admin);
-  const nodes: Partial<Record<NodeName, Node>> = {};
+  const nodes: Record<string, Node> = {};
   if (PEER === 'ours') {
     for (const name of Object.keys(NODES) as NodeName[]) nodes[name] = await openNode(nodeOptions(stack, NODES[name]));
   }
+  for (const spare of spares) nodes[spare.hostname] = await startNode(nodeOptions(stack, spare));
+  if (spares.length > 0)
+    await untilNodesUp(
+      stack,
+      spares.map(({ hostname }) => hostname),
+    );
   const { images } = await admin.call<{ images: readonly { id: string }[] }>('image', 'GET', '/v2/images?name=tiny');
   const { flavors } = await admin.call<{ flavors: readonly { id: string; name: string }[] }>(
     'compute',
@@ -64,6 +72,11 @@ export async function openCloud(): Promise<Cloud> {
       const node = nodes[name];
       if (node === undefined) throw new Error('this needs nodes of ours');
       return node;
+    },
+    async forgetHost(hostname) {
+      const path = `/os-services?binary=nova-compute&host=${hostname}`;
+      const { services } = await admin.call<{ services: readonly { id: string }[] }>('compute', 'GET', path);
+      for (const { id } of services) await admin.call('compute', 'DELETE', `/os-services/${id}`);
     },
     flavorFor: (name) => idOf(flavors, NAMES.flavors[name === 'bm' && PEER === 'ours' ? 'metal' : 'tiny']),
     image: images[0]?.id ?? '',

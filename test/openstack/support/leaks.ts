@@ -53,11 +53,11 @@ export async function expectNothingLeft(cloud: Cloud, kept: readonly string[] = 
   }
 }
 
-async function allocations({ admin }: Cloud): Promise<readonly string[]> {
+async function allocations({ admin, nodes }: Cloud): Promise<readonly string[]> {
   const { resource_providers: providers } = await admin.call<{
     resource_providers: readonly { uuid: string; name: string }[];
   }>('placement', 'GET', '/resource_providers');
-  const hosts: readonly string[] = Object.values(NODES).map(({ hostname }) => hostname);
+  const hosts = [...Object.values(NODES), ...Object.values(nodes)].map(({ hostname }): string => hostname);
   const all = providers
     .filter(({ name }) => hosts.includes(name))
     .map(async ({ uuid, name }) => {

@@ -16,7 +16,10 @@ export const NODES = {
 /** Which of the two. */
 export type NodeName = keyof typeof NODES;
 
+/** A node that only one suite has. */
+export type SpareNode = Pick<NodeOptions, 'hostname' | 'type'>;
+
 /** How they are started. */
-export function nodeOptions(stack: Stack, node: Pick<NodeOptions, 'hostname' | 'type'>): NodeOptions {
+export function nodeOptions(stack: Stack, node: SpareNode): NodeOptions {
   return { stack, ...node };
 }
