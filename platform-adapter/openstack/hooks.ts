@@ -119,7 +119,7 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
         const { uuid } = readInstance(instance, 'instance');
         if (flows.busy(uuid)) continue;
         parts.log.info('a server that was deleted softly is deleted', { instance: uuid });
-        await own('terminate_instance', { instance });
+        await own('terminate_instance', { instance, reclaimed: true });
       }
     },
     async confirmMoves(migrations) {

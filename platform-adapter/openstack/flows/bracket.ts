@@ -106,7 +106,7 @@ export async function tellFailure(
   signal: AbortSignal,
   wayBack: WayBack,
 ): Promise<void> {
-  if (isTaskStateError(error) || isNova(error, 'InstanceNotFound')) return;
+  if (isTaskStateError(error) || isNova(error, 'InstanceNotFound', 'UnexpectedTaskStateError')) return;
   if (policy.instead !== undefined) {
     await policy.instead(flow, error, signal, wayBack);
     return;

@@ -167,10 +167,10 @@ async function securityGroupIds(
 }
 
 /** Takes ports from the server: those to keep are unbound and stay, the others are deleted. Those that are gone are fine. */
-export async function dropPorts(flow: Flow, keep: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+export async function dropPorts(flow: Flow, keep: ReadonlySet<string> | 'all', signal: AbortSignal): Promise<void> {
   const admin = flow.parts.services.neutron;
   const ports = await admin.listPorts({ deviceId: flow.instance }, options(flow, signal));
-  await forEach(ports, ({ id }) => releasePort(flow, id, keep.has(id), signal));
+  await forEach(ports, ({ id }) => releasePort(flow, id, keep === 'all' || keep.has(id), signal));
 }
 
 /** `dropPorts` for a server that is taken back: `keep` are the user's. What Neutron does not take is the server's still, and goes with it. */
@@ -237,10 +237,14 @@ export function cachedPorts(networkInfo: Json): readonly { readonly id: string; 
   );
 }
 
-/** Takes all ports from a server that goes, with nova's records of them; `networkInfo` is its info cache as text. */
-export async function releasePorts(flow: Flow, networkInfo: string, signal: AbortSignal): Promise<void> {
-  const kept = cachedPorts(JSON.parse(networkInfo) as Json).filter(({ preserveOnDelete }) => preserveOnDelete);
-  await dropPorts(flow, new Set(kept.map(({ id }) => id)), signal);
+/**
+ * Takes all ports from a server that goes, with nova's records of them; `networkInfo` is its info cache as text. Null: nobody knows which of the ports are the
+ * user's, so all stay.
+ */
+export async function releasePorts(flow: Flow, networkInfo: string | null, signal: AbortSignal): Promise<void> {
+  const known = networkInfo === null ? null : cachedPorts(JSON.parse(networkInfo) as Json);
+  const kept = known?.filter(({ preserveOnDelete }) => preserveOnDelete).map(({ id }) => id);
+  await dropPorts(flow, kept === undefined ? 'all' : new Set(kept), signal);
   const conductor = flow.conductor(signal);
   await ifThere(deleteVirtualInterfaces(conductor, flow.instance));
   await ifThere(saveInfoCache(conductor, flow.instance, []));

@@ -3,8 +3,9 @@ import type { Json, JsonObject } from '../../../core/units.ts';
 import { listBlockDevices } from '../wire/block-devices.ts';
 import { cleanConsoles } from '../wire/console-tokens.ts';
 import { destroyInstance, saveInstance } from '../wire/instances.ts';
+import { novaError } from '../wire/nova-errors.ts';
 import { tellInstanceGone } from '../wire/scheduler.ts';
-import { readServer } from './arguments.ts';
+import { flagArgument, readServer } from './arguments.ts';
 import { bracketed, errorOut, requireOurs } from './bracket.ts';
 import { destroyHere } from './compute.ts';
 import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
@@ -14,12 +15,26 @@ import { rescueVolumeHere } from './rescue.ts';
 import { giveBackRescueVolume } from './rescue-volume.ts';
 import { madeVolumes, releaseVolumes, type VolumeToRelease } from './volumes.ts';
 
+/**
+ * Nobody may restore a server from here on whose time for that is over. It may have been while this waited.
+ * @throws UnexpectedTaskStateError, also as nova's class.
+ */
+async function takeReclaimed(flow: Flow, signal: AbortSignal): Promise<void> {
+  const conductor = flow.conductor(signal);
+  const now = await currentInstance(conductor, flow.instance);
+  if (now === undefined) return;
+  if (now.vm_state !== 'soft-delete') throw novaError('UnexpectedTaskStateError');
+  const options = { expectedTaskState: [null], repeat: true };
+  await saveInstance(conductor, flow.instance, { task_state: 'deleting' }, options);
+}
+
 /** What nova has of the server, and which volumes it has, before anything of it is gone. */
 function recordStage(flow: Flow): Stage {
   return {
     name: 'record',
     async run({ signal }) {
       const conductor = flow.adminConductor(signal);
+      if (flow.request.reclaimed === true) await takeReclaimed(flow, signal);
       const record = await currentInstance(conductor, flow.instance, ['info_cache']);
       // a delete that somebody took back to evacuate the server is no delete any more
       if (record?.task_state !== 'deleting') requireOurs(flow, record);
@@ -34,7 +49,7 @@ function recordStage(flow: Flow): Stage {
         known: record !== undefined,
         id: record?.id ?? null,
         host: record?.host ?? null,
-        networkInfo: record?.info_cache?.network_info ?? '[]',
+        networkInfo: (record ?? sentInstance(flow)).info_cache?.network_info ?? null,
         volumes: [...volumes, ...more] as unknown as Json,
         rescued: rescueVolumeHere(flow) !== null || sentInstance(flow).vm_state === 'rescued',
       };
@@ -60,7 +75,7 @@ function stages(flow: Flow): readonly Stage[] {
     {
       name: 'ports',
       async run({ signal, output }) {
-        await releasePorts(flow, String(recorded(output).networkInfo), signal);
+        await releasePorts(flow, recorded(output).networkInfo as string | null, signal);
         return undefined;
       },
     },
@@ -128,6 +143,6 @@ function stages(flow: Flow): readonly Stage[] {
 export const terminate: FlowDefinition = {
   planVersion: 1,
   overtakes: true,
-  read: (args) => readServer(args),
+  read: (args) => readServer(args, { reclaimed: flagArgument(args, 'reclaimed', false) }),
   plan: (flow) => bracketed(flow, stages(flow), { failure: errorOut, pivot: 'destroy' }),
 };
