@@ -37,6 +37,7 @@ import { createPlacement } from './rest/placement.ts';
 import { computeCalls } from './rpc/calls.ts';
 import { serveCompute } from './rpc/server.ts';
 import { openFlowStore } from './store.ts';
+import { strandedTask } from './stranded.ts';
 import { createCinderVolumes } from './volumes.ts';
 import { createNovaRpc, topicClients } from './wire/conductor.ts';
 import { type ReleaseName, releaseOf } from './wire/releases.ts';
@@ -217,6 +218,17 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
         unsubscribe = followConnection(transport, log, () => node?.reconnected());
         const hooks = createNodeHooks({ nova, host, service, flows, serve, clock, random, log });
         const period = settings.flows.usageAuditPeriod;
+        const found = strandedTask({
+          nova,
+          placement,
+          host,
+          node: settings.node.node,
+          flows,
+          service,
+          clock,
+          random,
+          log,
+        });
         const audit =
           notifier !== null && settings.usageAudit
             ? [usageAudit({ nova, notifier, host, period, clock, random, log })]
@@ -226,7 +238,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
           placement,
           service,
           settings: settings.node,
-          hooks: { ...hooks, tasks: [...(hooks.tasks ?? []), ...audit] },
+          hooks: { ...hooks, tasks: [...(hooks.tasks ?? []), found, ...audit] },
           clock,
           random,
           log,

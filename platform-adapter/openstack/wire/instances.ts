@@ -235,6 +235,13 @@ export async function listSoftDeleted(conductor: Conductor, host: string): Promi
   return (answer as unknown as Primitive)['nova_object.data'].objects as unknown as readonly Primitive[];
 }
 
+/** Those of these servers that are being built. */
+export async function listBuilding(conductor: Conductor, uuids: readonly string[]): Promise<readonly NovaInstance[]> {
+  const filters = { vm_state: 'building', uuid: uuids };
+  const answer = await conductor.classAction('InstanceList', 'get_by_filters', [filters], { expected_attrs: [] });
+  return readInstances(answer, 'instances');
+}
+
 /** The id of each server of a host, for what only counts them. */
 export async function listInstanceUuids(conductor: Conductor, host: string): Promise<readonly string[]> {
   return listOf(text)(await conductor.classAction('InstanceList', 'get_uuids_by_host', [host]), 'instances');
