@@ -1,14 +1,12 @@
 import type { DpuError } from '../../../core/errors.ts';
-import type { JsonObject } from '../../../core/units.ts';
+import type { Json, JsonObject } from '../../../core/units.ts';
 import { rescheduleBuild } from '../wire/compute-task.ts';
 import { type NovaInstance, saveInstance } from '../wire/instances.ts';
 import { faultOf, isNova, isTaskStateError, novaError } from '../wire/nova-errors.ts';
+import { isPrimitive } from '../wire/objects.ts';
 import { type FailurePolicy, putBack, type WayBack, writeFault } from './bracket.ts';
 import type { Flow } from './flow.ts';
-import { currentInstance, ifThere } from './nova-record.ts';
-
-/** A server that is on no host. */
-const nowhere: JsonObject = { host: null, node: null };
+import { currentInstance, ifThere, nowhere } from './nova-record.ts';
 
 /** What the schedulers said of earlier tries; null: this build is not to be tried again. */
 function retryOf(flow: Flow): JsonObject | null {
@@ -56,6 +54,12 @@ async function wasTaken(flow: Flow, signal: AbortSignal): Promise<boolean> {
   }
 }
 
+/** A server as it came, with fields that were saved since. */
+function withFields(instance: Json, saved: JsonObject): Json {
+  if (!isPrimitive(instance)) return instance;
+  return { ...instance, 'nova_object.data': { ...instance['nova_object.data'], ...saved } } as unknown as Json;
+}
+
 /** Hands the server back to the conductor, which tries the next of its hosts, or puts it into error where there is none. */
 async function reschedule(flow: Flow, error: DpuError, retry: JsonObject, signal: AbortSignal): Promise<void> {
   const conductor = flow.conductor(signal);
@@ -77,7 +81,8 @@ async function reschedule(flow: Flow, error: DpuError, retry: JsonObject, signal
   const { instance, filter_properties: properties, host_list: hosts, block_device_mapping: _, ...rest } = args;
   await rescheduleBuild(conductor, {
     ...rest,
-    instances: [instance ?? null],
+    // the conductor saves what it changes of what it is sent
+    instances: [withFields(instance ?? null, back)],
     filter_properties: {
       ...(properties as JsonObject),
       retry: { ...retry, exc: [message], exc_reason: message },

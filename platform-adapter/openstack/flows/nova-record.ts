@@ -3,10 +3,25 @@ import type { Conductor } from '../wire/conductor.ts';
 import { getInstance, type NovaInstance, type SaveOptions, saveInstance } from '../wire/instances.ts';
 import { isNova } from '../wire/nova-errors.ts';
 import { novaDate } from '../wire/objects.ts';
-import type { Flow, Stage } from './flow.ts';
+import { type Flow, type Stage, sentInstance } from './flow.ts';
 
 /** nova.compute.power_state. */
 export const powerStates = { nostate: 0, running: 1, paused: 3, shutdown: 4, crashed: 6, suspended: 7 } as const;
+
+/** Fields of a server that is on no host, and so in no zone. */
+export const nowhere: JsonObject = { host: null, node: null, launched_on: null, availability_zone: null };
+
+/** Fields of a server that has come to this host: the conductor sends it with the zone of the host that it has chosen, which is nowhere else yet. */
+export function hereNow(flow: Flow): JsonObject {
+  const { host, node } = flow.settings;
+  return { host, node, launched_on: host, ...zoneSent(flow) };
+}
+
+/** The zone that a request came with, if any. */
+export function zoneSent(flow: Flow): JsonObject {
+  const { availability_zone } = sentInstance(flow);
+  return availability_zone === null ? {} : { availability_zone };
+}
 
 /** Now, as nova's objects hold it. */
 export function novaNow(flow: Flow): string {

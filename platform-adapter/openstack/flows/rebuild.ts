@@ -12,7 +12,7 @@ import { claimStage, spawnStage } from './build-stages.ts';
 import { compute, destroyHere } from './compute.ts';
 import { type Flow, type FlowDefinition, making, type Stage, sentInstance } from './flow.ts';
 import { keepVolumesStage, keptPortsStage, keptVolumesStage } from './moved-server.ts';
-import { ifThere, novaNow, powerStates, saveStage } from './nova-record.ts';
+import { hereNow, ifThere, novaNow, powerStates, saveStage } from './nova-record.ts';
 import { pluggedStage, refreshInfoCache } from './ports.ts';
 
 /** How long Cinder has to fill a volume with an image, in milliseconds; an image of a TiB at 100 MB/s takes 3 hours. */
@@ -69,7 +69,6 @@ function asBeforeStage(flow: Flow): Stage {
 }
 
 function stages(flow: Flow): readonly Stage[] {
-  const { host, node } = flow.settings;
   const stopped = endsStopped(flow);
   const here: readonly Stage[] = isEvacuation(flow)
     ? [claimStage(flow)]
@@ -101,7 +100,7 @@ function stages(flow: Flow): readonly Stage[] {
     spawnStage(flow),
     pluggedStage(flow),
     asBeforeStage(flow),
-    ...(isEvacuation(flow) ? [saveStage(flow, 'moved', { host, node, launched_on: host })] : []),
+    ...(isEvacuation(flow) ? [saveStage(flow, 'moved', hereNow(flow))] : []),
     saveStage(
       flow,
       'active',

@@ -23,7 +23,7 @@ import {
   serverToSend,
 } from './migration.ts';
 import { keepVolumesStage, keptPortsStage, keptVolumesStage } from './moved-server.ts';
-import { saveStage } from './nova-record.ts';
+import { saveStage, zoneSent } from './nova-record.ts';
 
 /** How long a host has to go off by itself, in seconds (nova's shutdown_timeout). */
 const softSeconds = 60;
@@ -97,6 +97,7 @@ function prepStages(flow: Flow): readonly Stage[] {
       'stashed',
       {
         ...flavorsOf(flow),
+        ...zoneSent(flow),
         system_metadata: { ...server.system_metadata, old_vm_state: server.vm_state ?? 'active' },
       },
       ['resize_prep'],

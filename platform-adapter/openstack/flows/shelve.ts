@@ -1,5 +1,5 @@
 import { hasCode } from '../../../core/errors.ts';
-import type { Json, JsonObject } from '../../../core/units.ts';
+import type { Json } from '../../../core/units.ts';
 import { saveInstance } from '../wire/instances.ts';
 import { tellInstanceGone } from '../wire/scheduler.ts';
 import { flagArgument, readServer } from './arguments.ts';
@@ -9,13 +9,11 @@ import { claimStage, spawnStage } from './build-stages.ts';
 import { compute, destroyHere, stateHere } from './compute.ts';
 import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
 import { keepVolumesStage, keptPortsStage, keptVolumesStage } from './moved-server.ts';
-import { currentInstance, ifThere, novaNow, powerStates, saveStage } from './nova-record.ts';
+import { currentInstance, hereNow, ifThere, novaNow, nowhere, powerStates, saveStage } from './nova-record.ts';
 import { pluggedStage, refreshInfoCache } from './ports.ts';
 
 /** How long a host has to go off by itself, in seconds (nova's shutdown_timeout). */
 const softSeconds = 60;
-
-const nowhere: JsonObject = { host: null, node: null, launched_on: null, availability_zone: null };
 
 const options = (flow: Flow, signal: AbortSignal) => ({ signal, requestId: flow.context.request_id });
 
@@ -87,7 +85,6 @@ function shelvedImage(flow: Flow): string | null {
 }
 
 function unshelveStages(flow: Flow): readonly Stage[] {
-  const { host, node } = flow.settings;
   return [
     saveStage(flow, 'spawning', { task_state: 'spawning' }, ['unshelving', 'spawning']),
     {
@@ -101,7 +98,7 @@ function unshelveStages(flow: Flow): readonly Stage[] {
     {
       name: 'claimed',
       async run({ signal }) {
-        await saveInstance(flow.conductor(signal), flow.instance, { host, node, launched_on: host });
+        await saveInstance(flow.conductor(signal), flow.instance, hereNow(flow));
         return undefined;
       },
       async undo({ signal }) {
