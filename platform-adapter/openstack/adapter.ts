@@ -147,6 +147,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
     const notifier = createServerNotifier(transport, settings.flags, { format: settings.notifications, host });
     let node: NovaNode | undefined;
     let server: RpcServer | undefined;
+    let failedBuilds = 0;
     const flowParts: FlowParts = {
       nova,
       services,
@@ -157,6 +158,9 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
       notifier,
       events,
       resourcesChanged: () => node?.refresh(),
+      buildEnded(succeeded) {
+        failedBuilds = succeeded ? 0 : failedBuilds + 1;
+      },
       clock,
       random,
       log,
@@ -238,6 +242,7 @@ export function openOpenstack(parts: OpenstackParts): Openstack {
           placement,
           service,
           settings: settings.node,
+          failedBuilds: () => failedBuilds,
           hooks: { ...hooks, tasks: [...(hooks.tasks ?? []), found, ...audit] },
           clock,
           random,

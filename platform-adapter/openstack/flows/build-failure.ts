@@ -100,6 +100,7 @@ export const buildFailure: FailurePolicy = {
   async instead(flow, error, signal, wayBack) {
     const retry = retryOf(flow);
     const { reached, left } = wayBack;
+    flow.parts.buildEnded?.(false);
     if (retry !== null && mayTryElsewhere(error, wayBack)) {
       await reschedule(flow, error, retry, signal);
       return;

@@ -85,6 +85,18 @@ function active(flow: Flow): JsonObject {
   return { vm_state: 'active', power_state: powerStates.running, task_state: null, launched_at: novaNow(flow) };
 }
 
+function activeStage(flow: Flow): Stage {
+  const save = saveStage(flow, 'active', () => active(flow), ['spawning']);
+  return {
+    ...save,
+    async run(context) {
+      await save.run(context);
+      flow.parts.buildEnded?.(true);
+      return undefined;
+    },
+  };
+}
+
 function stages(flow: Flow, version: number): readonly Stage[] {
   const requested = flow.request.networks as unknown as readonly RequestedNetwork[] | null;
   const groups = flow.request.securityGroups as readonly string[];
@@ -114,7 +126,7 @@ function stages(flow: Flow, version: number): readonly Stage[] {
     saveStage(flow, 'spawning', { vm_state: 'building', task_state: 'spawning' }, ['block_device_mapping']),
     spawnStage(flow),
     pluggedStage(flow),
-    saveStage(flow, 'active', () => active(flow), ['spawning']),
+    activeStage(flow),
     tellSchedulersStage(flow, () => builtInstance(flow, { ...claimed, ...active(flow) })),
   ];
 }

@@ -78,6 +78,8 @@ export interface FlowParts {
   readonly notifier?: ServerNotifier | null;
   /** What Neutron and Cinder told through nova-api while this process lives. */
   readonly events: ExternalEvents;
+  /** Told how each build ended, but for those that a delete cut short; absent: nobody counts. */
+  readonly buildEnded?: (succeeded: boolean) => void;
   /** The node's uses changed: what nova and Placement know of its resources is compared soon. */
   resourcesChanged(): void;
   readonly clock: Clock;

@@ -11,6 +11,8 @@ export interface NodeFacts {
   readonly instances: readonly NovaInstance[];
   /** The node's HVSpec. */
   readonly spec: Json;
+  /** Builds that failed here since the last that did not. */
+  readonly failedBuilds: number;
 }
 
 /** Virtualisation as nova names it: hypervisor_type and HVSpec's hv_type. */
@@ -44,7 +46,7 @@ export function nodeFields({ settings, status, spec }: NodeFacts): JsonObject {
  * What servers use of it. The scheduler drops a node silently whose free_ram_mb and free_disk_gb it does not know. A
  * bare-metal node is used wholly or not at all.
  */
-export function usageFields({ settings, status, instances }: NodeFacts): JsonObject {
+export function usageFields({ settings, status, instances, failedBuilds }: NodeFacts): JsonObject {
   const here = instances.filter(holdsResources);
   const isBm = status.node_type === 'BM';
   const sum = (amount: (each: NovaInstance) => number): number => here.reduce((all, each) => all + amount(each), 0);
@@ -66,7 +68,7 @@ export function usageFields({ settings, status, instances }: NodeFacts): JsonObj
     running_vms: here.length,
     current_workload: here.filter(({ task_state }) => task_state !== null).length,
     metrics: '[]',
-    stats: statsOf(here),
+    stats: statsOf(here, failedBuilds),
   };
 }
 
@@ -87,7 +89,7 @@ const heavyTasks: ReadonlySet<string> = new Set([
 ]);
 
 /** Counts for the scheduler's filters and weighers, in the words of nova's Stats. */
-function statsOf(instances: readonly NovaInstance[]): JsonObject {
+function statsOf(instances: readonly NovaInstance[], failedBuilds: number): JsonObject {
   const stats: Record<string, number> = { num_instances: 0 };
   const count = (name: string): void => {
     stats[name] = (stats[name] ?? 0) + 1;
@@ -102,6 +104,6 @@ function statsOf(instances: readonly NovaInstance[]): JsonObject {
     if (vm_state === 'building') heavy += 1;
     if (task_state !== null && heavyTasks.has(task_state)) heavy += 1;
   }
-  const all = { failed_builds: 0, ...stats, io_workload: heavy };
+  const all = { failed_builds: failedBuilds, ...stats, io_workload: heavy };
   return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, String(value)]));
 }

@@ -31,6 +31,8 @@ export interface ResourceParts {
   readonly placement: Placement;
   readonly service: Pick<ComputeService, 'nodeStatus'>;
   readonly settings: NodeSettings;
+  /** Builds that failed here since the last that did not: the scheduler prefers hosts with none. Absent: 0. */
+  readonly failedBuilds?: () => number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -71,7 +73,7 @@ export function createResources(parts: ResourceParts): Resources {
   function factsOf(conductor: Conductor, instances: readonly NovaInstance[]) {
     const status = parts.service.nodeStatus();
     const spec = hypervisorSpec(conductor, settings.arch, hypervisorOf(status).spec);
-    return { settings, status, instances, spec };
+    return { settings, status, instances, spec, failedBuilds: parts.failedBuilds?.() ?? 0 };
   }
 
   async function ensureRecord(conductor: Conductor): Promise<{ node: ComputeNodeRecord; isNew: boolean }> {

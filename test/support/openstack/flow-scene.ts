@@ -68,6 +68,7 @@ export interface SceneOptions {
   readonly instance?: JsonObject;
   readonly settings?: Partial<FlowSettings>;
   readonly notifier?: NonNullable<FlowParts['notifier']>;
+  readonly buildEnded?: NonNullable<FlowParts['buildEnded']>;
   /** The machine's unless told. */
   readonly clock?: Clock;
 }
@@ -215,6 +216,7 @@ export function createFlowScene(options: SceneOptions = {}): FlowScene {
       compute: compute.service,
       settings: { ...settings, ...options.settings },
       notifier: options.notifier ?? null,
+      ...(options.buildEnded === undefined ? {} : { buildEnded: options.buildEnded }),
       events: createExternalEvents(clock),
       resourcesChanged: () => {},
       clock,

@@ -1,5 +1,9 @@
 import { silentLog } from '../../../core/ports/log.ts';
-import { type NodeHooks, startNovaNode } from '../../../platform-adapter/openstack/node/nova-node.ts';
+import {
+  type NodeHooks,
+  type NovaNodeParts,
+  startNovaNode,
+} from '../../../platform-adapter/openstack/node/nova-node.ts';
 import { defaultNodeSettings, type NodeSettings } from '../../../platform-adapter/openstack/node/settings.ts';
 import { createKeystone } from '../../../platform-adapter/openstack/rest/keystone.ts';
 import { createPlacement } from '../../../platform-adapter/openstack/rest/placement.ts';
@@ -48,6 +52,7 @@ export function startScene(
   status: Partial<NodeStatus> = {},
   hooks: Partial<NodeHooks> = {},
   more: Partial<NodeSettings> = {},
+  parts: Partial<NovaNodeParts> = {},
 ) {
   const nova = replayNova(recording);
   const custom = ['resource_classes/CUSTOM_DPU', 'resource_classes/CUSTOM_BAREMETAL_GOLD'];
@@ -76,6 +81,7 @@ export function startScene(
       clock,
       random: seededRandom(1),
       log: silentLog,
+      ...parts,
     });
   return { nova, clock, service, asked, start };
 }
