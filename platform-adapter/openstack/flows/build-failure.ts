@@ -21,7 +21,7 @@ function retryOf(flow: Flow): JsonObject | null {
  */
 function mayTryElsewhere(error: DpuError, { reached, left }: WayBack): boolean {
   if (left.length > 0 || isNova(error, 'BuildAbortException')) return false;
-  return !reached('claim') || reached('spawning') || isNova(error, 'PortBindingFailed');
+  return !reached('claim') || reached('spawning') || isNova(error, 'PortBindingFailed', 'GroupAffinityViolation');
 }
 
 /** How long the conductor has to begin with what it was handed, in milliseconds, and how often that is looked for. */
@@ -100,7 +100,8 @@ export const buildFailure: FailurePolicy = {
   async instead(flow, error, signal, wayBack) {
     const retry = retryOf(flow);
     const { reached, left } = wayBack;
-    flow.parts.buildEnded?.(false);
+    const isPolicy = isNova(error, 'GroupAffinityViolation');
+    if (!isPolicy) flow.parts.buildEnded?.(false);
     if (retry !== null && mayTryElsewhere(error, wayBack)) {
       await reschedule(flow, error, retry, signal);
       return;

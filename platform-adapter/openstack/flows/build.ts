@@ -10,6 +10,7 @@ import { bracketed } from './bracket.ts';
 import { buildFailure } from './build-failure.ts';
 import { claimStage, spawnStage } from './build-stages.ts';
 import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
+import { groupHint, withinGroup } from './group-policy.ts';
 import { novaNow, powerStates, saveStage } from './nova-record.ts';
 import { infoCacheStage, pluggedStage, portsStage } from './ports.ts';
 import { volumesStage } from './volumes.ts';
@@ -100,6 +101,7 @@ function activeStage(flow: Flow): Stage {
 function stages(flow: Flow, version: number): readonly Stage[] {
   const requested = flow.request.networks as unknown as readonly RequestedNetwork[] | null;
   const groups = flow.request.securityGroups as readonly string[];
+  const reschedule = flow.request.reschedule as JsonObject;
   const { system_metadata, root_device_name } = sentInstance(flow);
   const { host, node } = flow.settings;
   const claimed: JsonObject = {
@@ -113,7 +115,11 @@ function stages(flow: Flow, version: number): readonly Stage[] {
     claimStage(flow),
     // version 1 saved the host by itself
     ...(version === 1 ? [saveStage(flow, 'claimed', claimed)] : []),
-    saveStage(flow, 'networking', { ...(version === 1 ? {} : claimed), task_state: 'networking' }, [null]),
+    withinGroup(
+      flow,
+      groupHint(reschedule.filter_properties, reschedule.request_spec),
+      saveStage(flow, 'networking', { ...(version === 1 ? {} : claimed), task_state: 'networking' }, [null]),
+    ),
     portsStage(flow, requested, groups),
     infoCacheStage(flow),
     saveStage(

@@ -1,6 +1,7 @@
 /** Stages of a server that keeps its ports and volumes while it comes to this host, goes from it, or is made anew on it. */
 
 import type { Json } from '../../../core/units.ts';
+import type { Attachment } from '../rest/cinder.ts';
 import { listBlockDevices, type NovaBlockDevice, saveBlockDevice } from '../wire/block-devices.ts';
 import { getInfoCache } from '../wire/instances.ts';
 import { forEach } from './each.ts';
@@ -35,14 +36,22 @@ async function keepVolume(flow: Flow, device: NovaBlockDevice, volume: string, s
   const own = all.filter(({ instance }) => instance === flow.instance);
   const reserved = own.filter(({ status }) => status === 'reserved');
   const kept =
-    reserved.find(({ id }) => id === device.attachment_id) ??
-    reserved[0] ??
-    (await flow.services().cinder.createAttachment({ volumeId: volume, instance: flow.instance }, making(flow)));
+    reserved.find(({ id }) => id === device.attachment_id) ?? reserved[0] ?? (await reserve(flow, volume, own));
   if (device.attachment_id !== kept.id || device.connection_info !== null) {
     const changes = { attachment_id: kept.id, connection_info: null };
     await saveBlockDevice(flow.conductor(signal), device.id, changes);
   }
   for (const { id } of own) if (id !== kept.id) await cinder.deleteAttachment(id, options(flow, signal));
+}
+
+/**
+ * One more attachment of the server's own volume, without a connector. Cinder refuses it while the volume is being attached: a host that died in the
+ * middle of that never says that it is done, so we do.
+ */
+async function reserve(flow: Flow, volume: string, own: readonly Attachment[]): Promise<Attachment> {
+  const { cinder } = flow.parts.services;
+  for (const { id, status } of own) if (status === 'attaching') await cinder.completeAttachment(id, making(flow));
+  return await flow.services().cinder.createAttachment({ volumeId: volume, instance: flow.instance }, making(flow));
 }
 
 /** Takes all volumes of the server from their host in Cinder; they stay the server's. */

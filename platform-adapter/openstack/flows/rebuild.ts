@@ -11,6 +11,7 @@ import { tellSchedulersStage } from './build.ts';
 import { claimStage, spawnStage } from './build-stages.ts';
 import { compute, destroyHere } from './compute.ts';
 import { type Flow, type FlowDefinition, making, type Stage, sentInstance } from './flow.ts';
+import { groupHint, withinGroup } from './group-policy.ts';
 import { keepVolumesStage, keptPortsStage, keptVolumesStage } from './moved-server.ts';
 import { hereNow, ifThere, novaNow, powerStates, saveStage } from './nova-record.ts';
 import { pluggedStage, refreshInfoCache } from './ports.ts';
@@ -84,7 +85,11 @@ function stages(flow: Flow): readonly Stage[] {
   return [
     saveStage(flow, 'rebuilding', { task_state: 'rebuilding' }, ['rebuilding']),
     ...here,
-    saveStage(flow, 'mapping', { task_state: 'rebuild_block_device_mapping' }, ['rebuilding']),
+    withinGroup(
+      flow,
+      isEvacuation(flow) && typeof flow.request.group === 'string' ? flow.request.group : null,
+      saveStage(flow, 'mapping', { task_state: 'rebuild_block_device_mapping' }, ['rebuilding']),
+    ),
     keepVolumesStage(flow),
     ...(isEvacuation(flow) ? [] : [reimageStage(flow)]),
     keptVolumesStage(flow),
@@ -178,6 +183,7 @@ const rebuild: FlowDefinition = {
       metadataBefore: rawArgument(args, 'orig_sys_metadata'),
       reimage: flagArgument(args, 'reimage_boot_volume', false),
       target: textArgument(args, 'target_state'),
+      group: groupHint({}, rawArgument(args, 'request_spec')),
       adminPassword: textArgument(args, 'new_pass', 1024),
       key: String(migration ?? ''),
     } satisfies Record<string, Json>);

@@ -10,6 +10,7 @@ import { bracketed, type FailurePolicy, putBack, writeFault } from './bracket.ts
 import { buildArguments, claimStage } from './build-stages.ts';
 import { compute, destroyHere, stateHere } from './compute.ts';
 import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
+import { groupHint, withinGroup } from './group-policy.ts';
 import {
   asBefore,
   castStage,
@@ -92,15 +93,19 @@ function prepStages(flow: Flow): readonly Stage[] {
     migrationGuard(flow, { goesBack: true }),
     elsewhereStage(flow),
     claimStage(flow),
-    saveStage(
+    withinGroup(
       flow,
-      'stashed',
-      {
-        ...flavorsOf(flow),
-        ...zoneSent(flow),
-        system_metadata: { ...server.system_metadata, old_vm_state: server.vm_state ?? 'active' },
-      },
-      ['resize_prep'],
+      groupHint(flow.request.filterProperties, flow.request.requestSpec),
+      saveStage(
+        flow,
+        'stashed',
+        {
+          ...flavorsOf(flow),
+          ...zoneSent(flow),
+          system_metadata: { ...server.system_metadata, old_vm_state: server.vm_state ?? 'active' },
+        },
+        ['resize_prep'],
+      ),
     ),
     migrationStage(flow, 'pre-migrating', { dest_compute: host, dest_node: node, dest_host: connector.ip }),
     {

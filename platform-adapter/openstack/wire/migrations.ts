@@ -113,6 +113,12 @@ export async function listUnconfirmed(
   return readMigrations(answer, 'migrations');
 }
 
+/** Servers with a migration from or to a node that goes on. */
+export async function listMigrationsTo(conductor: Conductor, host: string, node: string): Promise<readonly string[]> {
+  const answer = await conductor.classAction('MigrationList', 'get_in_progress_by_host_and_node', [host, node]);
+  return readMigrations(answer, 'migrations').flatMap(({ instance_uuid: each }) => (each === null ? [] : [each]));
+}
+
 /** Migrations from or to a node that go on, or have failed and hold resources. */
 export async function listMigrationsInProgress(
   conductor: Conductor,

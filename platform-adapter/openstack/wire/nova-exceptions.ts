@@ -35,6 +35,7 @@ export const novaExceptions = {
     'Fixed IP address %(address)s is already in use on instance %(instance_uuid)s.',
   ),
   Forbidden: row('denied', 403, 'Forbidden'),
+  GroupAffinityViolation: row('conflict', 500, '%(policy)s instance group policy was violated'),
   HypervisorUnavailable: row('unavailable', 500, 'Connection to the hypervisor is broken on host'),
   ImageNotActive: row('bad_state', 500, 'Image %(image_id)s is not active.'),
   ImageNotFound: row('not_found', 404, 'Image %(image_id)s could not be found.'),
@@ -48,6 +49,7 @@ export const novaExceptions = {
   InstanceDeployFailure: row('internal', 400, 'Failed to deploy instance: %(reason)s'),
   InstanceEvacuateNotSupported: row('unsupported', 400, 'Instance evacuate is not supported.'),
   InstanceExists: row('conflict', 500, 'Instance %(name)s already exists.'),
+  InstanceGroupNotFound: row('not_found', 404, 'Instance group %(group_uuid)s could not be found.'),
   InstanceInfoCacheNotFound: row('not_found', 404, 'Info cache for instance %(instance_uuid)s could not be found.'),
   InstanceInvalidState: row(
     'bad_state',

@@ -31,6 +31,10 @@ export interface FakeConductor {
   /** What each Instance.save set. */
   readonly saves: JsonObject[];
   readonly casts: SentCast[];
+  /** The server group of every hint; null: there is none. */
+  group: { readonly policy: string; readonly members: readonly string[]; readonly rules?: JsonObject } | null;
+  /** Other servers of a host, by host. */
+  readonly others: Map<string, readonly string[]>;
   /** Called before each call; what it throws is the answer. */
   onCall: (name: string) => void | Promise<void>;
 }
@@ -72,6 +76,8 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
     seen: new Map(),
     saves: [],
     casts: [],
+    group: null,
+    others: new Map(),
     onCall: () => {},
   };
 
@@ -85,6 +91,7 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
       const data = object['nova_object.data'] as JsonObject;
       const dirty = (object['nova_object.changes'] ?? []) as readonly string[];
       const changes = Object.fromEntries(dirty.map((field) => [field, data[field] ?? null]));
+      if (name === 'InstanceGroup.get_hosts') return [{}, [...fake.others.keys()]];
       return [act(name, data, changes, args.kwargs as JsonObject), null];
     }
     const name = method === 'ping' ? method : `${String(args.objname)}.${String(args.objmethod)}`;
@@ -161,7 +168,19 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
         return primitive('Instance', { ...there(), info_cache: info });
       }
       case 'InstanceList.get_uuids_by_host':
-        return fake.instance?.host === args[0] && fake.instance?.deleted !== true ? [fake.instance?.uuid ?? null] : [];
+        return [
+          ...(fake.others.get(String(args[0])) ?? []),
+          ...(fake.instance?.host === args[0] && fake.instance?.deleted !== true ? [fake.instance?.uuid ?? null] : []),
+        ];
+      case 'InstanceGroup.get_by_uuid':
+      case 'InstanceGroup.get_by_name': {
+        const { policy, members, rules = {} } = fake.group ?? fail('InstanceGroupNotFound');
+        return primitive('InstanceGroup', { uuid: 'g', policy, members, _rules: rules });
+      }
+      case 'MigrationList.get_in_progress_by_host_and_node':
+        return primitive('MigrationList', {
+          objects: [...fake.migrations.values()].map((each) => primitive('Migration', each)),
+        });
       case 'BlockDeviceMappingList.get_by_instance_uuid':
         return primitive('BlockDeviceMappingList', {
           objects: [...fake.devices.values()].map((device) => primitive('BlockDeviceMapping', device)),
