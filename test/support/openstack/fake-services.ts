@@ -221,7 +221,12 @@ export function createFakeServices(): FakeServices {
       if (found.status !== 'available' && found.status !== 'reserved') throw new DpuError('bad_state', 'in use');
       volumes.set(id, { ...found, imageMetadata: { image_id: imageId } });
     },
-    createAttachment: async ({ volumeId, instance }) => fake.addAttachment(volumeId, instance),
+    async createAttachment({ volumeId, instance }) {
+      // as Cinder: what is being attached is reserved for nobody, not for another host of its server either
+      if (volumes.get(volumeId)?.status === 'attaching')
+        throw new DpuError('bad_state', 'the volume is being attached', { details: { volume: volumeId } });
+      return fake.addAttachment(volumeId, instance);
+    },
     showAttachment: async (id) => attachments.get(id) ?? missing('the attachment'),
     listAttachments: async ({ volumeId }) => [...attachments.values()].filter((each) => each.volumeId === volumeId),
     async updateAttachment(id, { host, mountpoint }, options) {
@@ -244,6 +249,7 @@ export function createFakeServices(): FakeServices {
         };
         const next = { ...attachment, connectionInfo, status: 'attaching' };
         attachments.set(id, next);
+        volumes.set(volumeId, { ...volume(volumeId), status: 'attaching' });
         return next;
       });
     },

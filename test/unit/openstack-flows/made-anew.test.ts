@@ -187,9 +187,15 @@ describe('rebuild_instance', () => {
     expect(one.cloud.volumes.size).toBe(1);
   });
 
-  it('takes a server over from a host that is down', async () => {
+  it.each([
+    ['attached', 'in-use'],
+    ['attaching', 'attaching'],
+  ])('takes a server over from a host that is down (its disk %s there)', async (status, ofVolume) => {
     const one = await built();
     const old = attachmentsOf(one).map(({ id }) => id);
+    const { attachments, volumes } = one.cloud;
+    for (const [id, attachment] of attachments) attachments.set(id, { ...attachment, status });
+    for (const [id, volume] of volumes) volumes.set(id, { ...volume, status: ofVolume });
     // this node never had it
     await one.compute.service.submit('destroy_instance', { uuid: server }, { by: 'test' });
     one.compute.submitted.length = 0;
