@@ -13,7 +13,7 @@ import { type NodeName, PEER } from './support/nodes.ts';
 const names: readonly NodeName[] = ['bm', 'vm'];
 
 describe.skipIf(PEER !== 'ours').each(names)('the guest of a server on the node %s', (name) => {
-  const { cloud, servers } = liveServers();
+  const { cloud, servers, volumes } = liveServers();
   let rescueImage = '';
 
   beforeAll(async () => {
@@ -39,22 +39,14 @@ describe.skipIf(PEER !== 'ours').each(names)('the guest of a server on the node 
     return id;
   }
 
-  /** Attachments of the server at Cinder. */
-  async function attachments(id: string): Promise<readonly { readonly id: string; readonly volume_id: string }[]> {
-    const { attachments: all } = await cloud.admin.call<{
-      attachments: readonly { id: string; volume_id: string; instance: string }[];
-    }>('volumev3', 'GET', '/attachments/detail?all_tenants=1');
-    return all.filter(({ instance }) => instance === id);
-  }
-
   it('is rescued from a volume of another image, and is itself again', async () => {
     const id = await active();
-    const [own, ...others] = await attachments(id);
+    const [own, ...others] = await volumes.attachmentsOf(id);
     expect(others).toEqual([]);
     await servers.act(id, { rescue: { rescue_image_ref: rescueImage, adminPass: 'rescue-me' } });
     const rescued = await servers.until(id, 'RESCUE');
     expect(rescued).toMatchObject({ 'OS-EXT-STS:vm_state': 'rescued', 'OS-EXT-STS:power_state': 1 });
-    const during = await attachments(id);
+    const during = await volumes.attachmentsOf(id);
     expect(during).toHaveLength(2);
     const volume = during.find((each) => each.id !== own?.id)?.volume_id ?? '';
     const { volume: made } = await cloud.admin.call<{ volume: { name: string; status: string } }>(
@@ -65,7 +57,7 @@ describe.skipIf(PEER !== 'ours').each(names)('the guest of a server on the node 
     expect(made).toMatchObject({ name: `${id}-rescue`, status: 'in-use' });
     await servers.act(id, { unrescue: null });
     await servers.until(id, 'ACTIVE');
-    expect(await attachments(id)).toEqual([own]);
+    expect(await volumes.attachmentsOf(id)).toEqual([own]);
     const events = (await servers.actions(id)).flatMap(({ events: each }) => each.map((e) => `${e.event} ${e.result}`));
     expect(events).toEqual(
       expect.arrayContaining(['compute_rescue_instance Success', 'compute_unrescue_instance Success']),

@@ -1,8 +1,6 @@
-/** What an operator does to hosts: no new servers on one, servers taken over by another while it is down, one that goes and comes. */
-import { randomBytes } from 'node:crypto';
+/** What an operator does to hosts: no new servers on one, one that goes and comes. */
 import { describe, expect, it } from 'vitest';
 import { untilNodesUp } from '../../tools/openstack/node.ts';
-import { cloudTraces } from './support/leaks.ts';
 import { liveServers } from './support/live.ts';
 import { NODES, PEER } from './support/nodes.ts';
 
@@ -10,15 +8,6 @@ const { hostname } = NODES.vm;
 
 /** A second node of virtual machines, which only this file has. */
 const SPARE = { hostname: 'vm-spare', type: 'VM' } as const;
-
-interface Service {
-  readonly id: string;
-  readonly host: string;
-  readonly state: string;
-  readonly status: string;
-  readonly disabled_reason: string | null;
-  readonly forced_down: boolean;
-}
 
 /** A row of `openstack hypervisor list`, as its names are. */
 interface HypervisorRow {
@@ -36,22 +25,7 @@ interface Hypervisor {
 const withResources = { microversion: '2.87' } as const;
 
 describe.skipIf(PEER !== 'ours')('a host', () => {
-  const { cloud, servers, volumes } = liveServers({ spares: [SPARE] });
-
-  async function service(host: string): Promise<Service> {
-    const { services } = await cloud.admin.call<{ services: readonly Service[] }>(
-      'compute',
-      'GET',
-      `/os-services?binary=nova-compute&host=${host}`,
-    );
-    const [found] = services;
-    if (found === undefined) throw new Error(`nova has no compute service on ${host}`);
-    return found;
-  }
-
-  const put = async (host: string, body: Readonly<Record<string, unknown>>): Promise<void> => {
-    await cloud.admin.call('compute', 'PUT', `/os-services/${(await service(host)).id}`, { body });
-  };
+  const { cloud, servers, hosts } = liveServers({ spares: [SPARE] });
 
   async function providers(host: string): Promise<readonly string[]> {
     const { resource_providers: found } = await cloud.admin.call<{ resource_providers: readonly { uuid: string }[] }>(
@@ -73,15 +47,6 @@ describe.skipIf(PEER !== 'ours')('a host', () => {
     return id;
   }
 
-  /** What a host still has of a server, of anything. */
-  async function tracesOn(host: string): Promise<readonly string[]> {
-    const all = await cloudTraces(cloud);
-    return [
-      ...(all.allocations ?? []).filter((each) => each.endsWith(` on ${host}`)),
-      ...Object.entries(all).flatMap(([kind, names]) => (kind.startsWith(`${host} `) ? names : [])),
-    ];
-  }
-
   it('keeps its servers and gets no new one while it is disabled, and shows what they use', async () => {
     const running = await active();
     const before = await servers.show(running);
@@ -90,13 +55,13 @@ describe.skipIf(PEER !== 'ours')('a host', () => {
       ...['compute', 'service', 'set', '--disable', '--disable-reason', reason, hostname, 'nova-compute'],
     );
     try {
-      expect(await service(hostname)).toMatchObject({ status: 'disabled', disabled_reason: reason });
+      expect(await hosts.service(hostname)).toMatchObject({ status: 'disabled', disabled_reason: reason });
       expect(await traits(hostname)).toContain('COMPUTE_STATUS_DISABLED');
       const refused = await servers.create('vm', { networks: 'none' });
       await expect(servers.until(refused, 'ACTIVE')).rejects.toThrow('No valid host');
       expect(await servers.show(running)).toEqual({ ...before, host_status: 'MAINTENANCE' });
     } finally {
-      await put(hostname, { status: 'enabled' });
+      await hosts.put(hostname, { status: 'enabled' });
     }
     expect(await traits(hostname)).not.toContain('COMPUTE_STATUS_DISABLED');
 
@@ -147,7 +112,7 @@ describe.skipIf(PEER !== 'ours')('a host', () => {
   });
 
   it('registers anew after its service was deleted, with the uuid that it had', async () => {
-    const old = await service(SPARE.hostname);
+    const old = await hosts.service(SPARE.hostname);
     const uuids = await providers(SPARE.hostname);
     expect(uuids.length).toBe(1);
     await cloud.forgetHost(SPARE.hostname);
@@ -155,63 +120,7 @@ describe.skipIf(PEER !== 'ours')('a host', () => {
     await cloud.node(SPARE.hostname).stop();
     await cloud.node(SPARE.hostname).start();
     await untilNodesUp(cloud.stack, [SPARE.hostname]);
-    expect((await service(SPARE.hostname)).id).not.toBe(old.id);
+    expect((await hosts.service(SPARE.hostname)).id).not.toBe(old.id);
     expect(await providers(SPARE.hostname)).toEqual(uuids);
-  });
-
-  it('that is down loses its servers to another, and what it has of them before it takes requests again', async () => {
-    const [id, deleted] = await Promise.all([active(), active()]);
-    const { addresses } = await servers.show(id);
-    const root = (await volumes.ofServer(id))[0]?.volumeId ?? '';
-    await volumes.write(root, 0, randomBytes(4096));
-    const before = await volumes.checksum(root);
-    const node = cloud.node('vm');
-    await node.kill();
-    try {
-      await put(hostname, { forced_down: true });
-      expect(await service(hostname)).toMatchObject({ state: 'down', forced_down: true });
-      expect(await servers.show(id)).toMatchObject({ host_status: 'DOWN' });
-      // nova-api deletes by itself what is on a host that is down
-      await servers.remove(deleted);
-      await servers.untilGone(deleted);
-      await servers.act(id, { evacuate: { host: SPARE.hostname } });
-      await expect
-        .poll(async () => await servers.show(id))
-        .toMatchObject({
-          status: 'ACTIVE',
-          'OS-EXT-STS:task_state': null,
-          'OS-EXT-STS:power_state': 1,
-          'OS-EXT-SRV-ATTR:host': SPARE.hostname,
-          'OS-EXT-SRV-ATTR:hypervisor_hostname': SPARE.hostname,
-        });
-      expect(await tracesOn(hostname)).not.toEqual([]);
-    } finally {
-      await node.start();
-      // nova refuses it until the host has removed what was evacuated
-      const up = async () =>
-        await put(hostname, { forced_down: false }).then(
-          () => true,
-          () => false,
-        );
-      await expect.poll(up).toBe(true);
-    }
-    await expect.poll(async () => await tracesOn(hostname)).toEqual([]);
-    const migrations = async () =>
-      await cloud.admin.call('compute', 'GET', `/os-migrations?instance_uuid=${id}&migration_type=evacuation`);
-    await expect.poll(migrations).toMatchObject({
-      migrations: [{ status: 'completed', source_compute: hostname, dest_compute: SPARE.hostname }],
-    });
-    await untilNodesUp(cloud.stack, [hostname]);
-    // the server has noticed nothing of its old host's return
-    const now = await servers.show(id);
-    expect(now).toMatchObject({ status: 'ACTIVE', addresses, 'OS-EXT-SRV-ATTR:host': SPARE.hostname });
-    expect(await volumes.checksum(root)).toBe(before);
-    expect((await volumes.ofServer(id)).map(({ volumeId }) => volumeId)).toEqual([root]);
-    const { attachments } = await volumes.show(root);
-    expect(attachments).toMatchObject([{ server_id: id, host_name: SPARE.hostname }]);
-    const [port] = await servers.ports(id);
-    expect(port).toMatchObject({ 'binding:host_id': SPARE.hostname, 'binding:vif_type': 'ovs', status: 'ACTIVE' });
-    const events = (await servers.actions(id)).find(({ action }) => action === 'evacuate')?.events ?? [];
-    expect(events.map(({ event, result }) => `${event} ${result}`)).toContain('compute_rebuild_instance Success');
   });
 });

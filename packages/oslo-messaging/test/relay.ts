@@ -7,6 +7,8 @@ export type Relay = {
   cut(): void;
   /** While true, bytes from the client are swallowed. */
   deaf: boolean;
+  /** Becomes deaf with the first bytes from a client that have this text in them; ends then. They are swallowed, too. */
+  deafFrom(text: string): Promise<void>;
   readonly connections: number;
   stop(): Promise<void>;
 };
@@ -15,6 +17,7 @@ export type Relay = {
 export async function startRelay(target: number): Promise<Relay> {
   const sockets = new Set<Socket>();
   let count = 0;
+  let awaited: { readonly text: string; readonly met: () => void } | undefined;
   const server = createServer((client) => {
     count++;
     const broker = connect(target, '127.0.0.1');
@@ -30,6 +33,11 @@ export async function startRelay(target: number): Promise<Relay> {
       });
     }
     client.on('data', (chunk) => {
+      if (awaited !== undefined && chunk.includes(awaited.text)) {
+        relay.deaf = true;
+        awaited.met();
+        awaited = undefined;
+      }
       if (!relay.deaf) broker.write(chunk);
     });
     broker.on('data', (chunk) => void client.write(chunk));
@@ -46,6 +54,10 @@ export async function startRelay(target: number): Promise<Relay> {
     port: address.port,
     cut,
     deaf: false,
+    deafFrom: (text) =>
+      new Promise((met) => {
+        awaited = { text, met };
+      }),
     get connections() {
       return count;
     },

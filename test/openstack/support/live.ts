@@ -1,6 +1,7 @@
 /** How a suite of the live tests begins and ends: signed in, and with nothing left behind. */
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { type Cloud, openCloud } from './cloud.ts';
+import { type Hosts, hostsOf } from './hosts.ts';
 import { expectNothingLeft } from './leaks.ts';
 import type { SpareNode } from './nodes.ts';
 import { type Servers, serversOf } from './servers.ts';
@@ -11,6 +12,7 @@ export interface Live {
   readonly cloud: Cloud;
   readonly servers: Servers;
   readonly volumes: Volumes;
+  readonly hosts: Hosts;
   /** Takes something back after the test, newest first, once its servers are gone and before its volumes go. */
   undo(work: () => Promise<unknown>): void;
 }
@@ -27,7 +29,7 @@ export interface LiveOptions {
  * Registers the suite's hooks. To be called first in it: then its own `beforeAll` comes after ours, and its own `afterEach` and `afterAll` before ours.
  */
 export function liveServers({ spares = [], clean = 'each' }: LiveOptions = {}): Live {
-  let opened: { readonly cloud: Cloud; readonly servers: Servers; readonly volumes: Volumes } | undefined;
+  let opened: Omit<Live, 'undo'> | undefined;
   let undos: (() => Promise<unknown>)[] = [];
   const there = (): NonNullable<typeof opened> => {
     if (opened === undefined) throw new Error('the suite has not begun');
@@ -37,12 +39,13 @@ export function liveServers({ spares = [], clean = 'each' }: LiveOptions = {}): 
     cloud: late(() => there().cloud),
     servers: late(() => there().servers),
     volumes: late(() => there().volumes),
+    hosts: late(() => there().hosts),
     undo: (work) => void undos.push(work),
   };
 
   beforeAll(async () => {
     const cloud = await openCloud(spares);
-    opened = { cloud, servers: serversOf(cloud), volumes: volumesOf(cloud) };
+    opened = { cloud, servers: serversOf(cloud), volumes: volumesOf(cloud), hosts: hostsOf(cloud) };
   });
   afterAll(async () => {
     for (const { hostname } of spares) {

@@ -28,6 +28,15 @@ export interface ServerAttachment {
   readonly bdm_uuid: string;
 }
 
+/** An attachment as Cinder shows it (block storage API 3.70). */
+export interface Attachment {
+  readonly id: string;
+  readonly volume_id: string;
+  readonly instance: string;
+  /** reserved, attaching, attached. */
+  readonly status: string;
+}
+
 /** The volumes of one control plane; what it made is remembered, for `removeAll`. */
 export interface Volumes {
   /** Makes one of so many GiB, and waits until it is there; `more` is put over what is asked for. */
@@ -37,6 +46,8 @@ export interface Volumes {
   act(id: string, body: Readonly<Record<string, unknown>>): Promise<void>;
   /** As nova shows them. */
   ofServer(server: string): Promise<readonly ServerAttachment[]>;
+  /** Of a server, as Cinder shows them. */
+  attachmentsOf(server: string): Promise<readonly Attachment[]>;
   /** SHA-256 of its first `CHECKED_BYTES` in the driver's file. */
   checksum(id: string): Promise<string>;
   /** Writes into it as a guest would. */
@@ -90,6 +101,11 @@ export function volumesOf({ admin, stack }: Cloud): Volumes {
           `/servers/${server}/os-volume_attachments`,
         )
       ).volumeAttachments,
+    async attachmentsOf(server) {
+      const path = '/attachments/detail?all_tenants=1';
+      const { attachments } = await admin.call<{ attachments: readonly Attachment[] }>('volumev3', 'GET', path);
+      return attachments.filter(({ instance }) => instance === server);
+    },
     async checksum(id) {
       const hash = createHash('sha256');
       await pipeline(createReadStream(fileOf(id), { end: CHECKED_BYTES - 1 }), hash);
