@@ -1,13 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { silentLog } from '../../../core/ports/log.ts';
-import { systemClock } from '../../../kit/clock.ts';
-import { systemRandom } from '../../../kit/random.ts';
-import { createNodeHooks } from '../../../platform-adapter/openstack/hooks.ts';
-import type { Registration } from '../../../platform-adapter/openstack/node/registration.ts';
-import { createNovaRpc } from '../../../platform-adapter/openstack/wire/conductor.ts';
 import type { NovaMigration } from '../../../platform-adapter/openstack/wire/migrations.ts';
-import { releaseOf } from '../../../platform-adapter/openstack/wire/releases.ts';
 import { buildArguments, createFlowScene, type FlowScene, host, server } from '../../support/openstack/flow-scene.ts';
+import { hooksOf, registrationOf } from '../../support/openstack/scene-hooks.ts';
 
 const migration = { id: 7, uuid: 'eeeeeeee-0000-4000-8000-000000000007', instance_uuid: server };
 
@@ -17,23 +11,8 @@ afterEach(async () => {
   await scene?.close();
 });
 
-/** What runs before the node takes requests. */
-function hooksOf(made: FlowScene): ReturnType<typeof createNodeHooks> {
-  return createNodeHooks({
-    nova: createNovaRpc(releaseOf('zed'), made.nova.clients),
-    host,
-    service: made.compute.service,
-    flows: made.flows,
-    serve: () => Promise.resolve(),
-    clock: systemClock,
-    random: systemRandom,
-    log: silentLog,
-  });
-}
-
 async function recover(made: FlowScene, status: string): Promise<void> {
-  const registration = { instances: [], evacuated: [{ ...migration, status }] };
-  await hooksOf(made).recover(registration as unknown as Registration, new AbortController().signal);
+  await hooksOf(made).recover(registrationOf([{ ...migration, status }]), new AbortController().signal);
 }
 
 /** A node that starts with an instance that nova has evacuated, or begun to; `now`: where nova has the server. */
@@ -51,8 +30,8 @@ async function start(status: string, now: string | null): Promise<FlowScene> {
   // registering may fail after it, and is done again: with what nova says by then
   for (let time = 0; time < 2; time += 1) {
     const open = made.nova.migrations.get(migration.id)?.status === status;
-    const registration = { instances: [], evacuated: open ? [{ ...migration, status }] : [] };
-    await hooksOf(made).recover(registration as unknown as Registration, new AbortController().signal);
+    const registration = registrationOf(open ? [{ ...migration, status }] : []);
+    await hooksOf(made).recover(registration, new AbortController().signal);
   }
   await made.quiet();
   return made;

@@ -1,13 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { silentLog } from '../../../core/ports/log.ts';
 import type { JsonObject } from '../../../core/units.ts';
-import { systemClock } from '../../../kit/clock.ts';
-import { systemRandom } from '../../../kit/random.ts';
-import { createNodeHooks } from '../../../platform-adapter/openstack/hooks.ts';
-import type { Registration } from '../../../platform-adapter/openstack/node/registration.ts';
-import { createNovaRpc } from '../../../platform-adapter/openstack/wire/conductor.ts';
-import { releaseOf } from '../../../platform-adapter/openstack/wire/releases.ts';
 import { createFlowScene, type FlowScene, host, server } from '../../support/openstack/flow-scene.ts';
+import { hooksOf, registrationOf } from '../../support/openstack/scene-hooks.ts';
 
 let scene: FlowScene | undefined;
 
@@ -21,20 +15,11 @@ function nodeWith(instance: JsonObject | null) {
   scene = made;
   if (instance === null) made.nova.instance = null;
   made.compute.instances.set(server, 'active');
-  const hooks = createNodeHooks({
-    nova: createNovaRpc(releaseOf('zed'), made.nova.clients),
-    host,
-    service: made.compute.service,
-    flows: made.flows,
-    serve: () => Promise.resolve(),
-    clock: systemClock,
-    random: systemRandom,
-    log: silentLog,
-  });
+  const hooks = hooksOf(made);
   const { signal } = new AbortController();
   return {
     state: () => made.compute.instances.get(server),
-    start: () => hooks.recover({ instances: [], evacuated: [] } as unknown as Registration, signal),
+    start: () => hooks.recover(registrationOf(), signal),
     async look() {
       await hooks.tasks?.find(({ name }) => name === 'reap')?.run(signal);
       await made.quiet();
