@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { JsonObject } from '../../../core/units.ts';
-import { createFlowScene, type FlowScene, host, server } from '../../support/openstack/flow-scene.ts';
+import { createFlowScene, type FlowScene, server } from '../../support/openstack/flow-scene.ts';
 import { hooksOf, registrationOf } from '../../support/openstack/scene-hooks.ts';
 
 let scene: FlowScene | undefined;
