@@ -3,10 +3,10 @@ import type { Json } from '../../../core/units.ts';
 import { retryOnGenerationConflict } from '../rest/rest-errors.ts';
 import { listBlockDevices, saveBlockDevice } from '../wire/block-devices.ts';
 import { saveInstance } from '../wire/instances.ts';
-import { readMigration, saveMigration } from '../wire/migrations.ts';
+import { listMigrations, readMigration, saveMigration } from '../wire/migrations.ts';
 import { novaError } from '../wire/nova-errors.ts';
 import { flagArgument, rawArgument, readServer, textArgument } from './arguments.ts';
-import { bracketed, errorOut, type FailurePolicy, tellFailure } from './bracket.ts';
+import { bracketed, errorOut, type FailurePolicy, revert, tellFailure } from './bracket.ts';
 import { tellSchedulersStage } from './build.ts';
 import { claimStage, spawnStage } from './build-stages.ts';
 import { compute, destroyHere } from './compute.ts';
@@ -69,6 +69,41 @@ function asBeforeStage(flow: Flow): Stage {
   };
 }
 
+/**
+ * The task state, unless an evacuation that was asked for later has the server: this request may have waited for hours while its host was down, and two hosts
+ * would make the server. @throws UnexpectedTaskStateError, also as nova's class.
+ */
+function beginStage(flow: Flow): Stage {
+  const save = saveStage(flow, 'rebuilding', { task_state: 'rebuilding' }, ['rebuilding']);
+  return {
+    ...save,
+    async run(context) {
+      const { migration } = flow.request;
+      if (isEvacuation(flow) && typeof migration === 'number') {
+        const filters = {
+          instance_uuid: flow.instance,
+          migration_type: 'evacuation',
+          status: ['accepted', 'pre-migrating'],
+        };
+        const open = await listMigrations(flow.adminConductor(context.signal), filters);
+        if (open.some(({ id }) => id > migration)) throw novaError('UnexpectedTaskStateError');
+      }
+      return await save.run(context);
+    },
+    async undo({ signal }) {
+      await evacuationFailed(flow, signal);
+      if (isEvacuation(flow)) await freeHere(flow, signal); // no place is kept on this host
+    },
+    leaves: true,
+  };
+}
+
+async function evacuationFailed(flow: Flow, signal: AbortSignal): Promise<void> {
+  const { migration } = flow.request;
+  if (typeof migration !== 'number') return;
+  await ifThere(saveMigration(flow.adminConductor(signal), migration, { status: 'failed' }));
+}
+
 function stages(flow: Flow): readonly Stage[] {
   const stopped = endsStopped(flow);
   const here: readonly Stage[] = isEvacuation(flow)
@@ -83,7 +118,7 @@ function stages(flow: Flow): readonly Stage[] {
         },
       ];
   return [
-    saveStage(flow, 'rebuilding', { task_state: 'rebuilding' }, ['rebuilding']),
+    beginStage(flow),
     ...here,
     withinGroup(
       flow,
@@ -137,16 +172,12 @@ function migrationStage(flow: Flow): Stage {
   };
 }
 
-/** The server is in error; an evacuation's migration has failed, and no place is kept on this host. */
+/** The server is in error; one that nothing was done to yet is what it was, on the host that is down. */
 const failure: FailurePolicy = {
   fault: true,
   async instead(flow, error, signal, wayBack) {
-    const { migration } = flow.request;
-    if (typeof migration === 'number') {
-      await ifThere(saveMigration(flow.adminConductor(signal), migration, { status: 'failed' }));
-      await freeHere(flow, signal);
-    }
-    await tellFailure(flow, error, errorOut, signal, wayBack);
+    const untouched = isEvacuation(flow) && !wayBack.reached('mapping');
+    await tellFailure(flow, error, untouched ? revert : errorOut, signal, wayBack);
   },
 };
 
@@ -199,6 +230,7 @@ function refusedStage(flow: Flow): Stage {
   return {
     name: 'refuse',
     run: () => Promise.reject(novaError('InstanceExists', { name: flow.instance })),
+    undo: ({ signal }) => evacuationFailed(flow, signal),
   };
 }
 

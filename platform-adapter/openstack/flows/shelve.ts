@@ -1,6 +1,7 @@
 import { hasCode } from '../../../core/errors.ts';
 import type { Json } from '../../../core/units.ts';
 import { saveInstance } from '../wire/instances.ts';
+import { novaError } from '../wire/nova-errors.ts';
 import { tellInstanceGone } from '../wire/scheduler.ts';
 import { flagArgument, readServer } from './arguments.ts';
 import { bracketed, revert } from './bracket.ts';
@@ -84,9 +85,26 @@ function shelvedImage(flow: Flow): string | null {
   return typeof image === 'string' ? image : null;
 }
 
+/**
+ * The task state, unless another host has the server: this request may have waited for hours while its host was down, and two hosts would make the server.
+ * @throws UnexpectedTaskStateError, also as nova's class.
+ */
+function beginStage(flow: Flow): Stage {
+  const save = saveStage(flow, 'spawning', { task_state: 'spawning' }, ['unshelving', 'spawning']);
+  return {
+    ...save,
+    async run(context) {
+      const now = await currentInstance(flow.conductor(context.signal), flow.instance);
+      const host = now?.host ?? null;
+      if (host !== null && host !== flow.settings.host) throw novaError('UnexpectedTaskStateError');
+      return await save.run(context);
+    },
+  };
+}
+
 function unshelveStages(flow: Flow): readonly Stage[] {
   return [
-    saveStage(flow, 'spawning', { task_state: 'spawning' }, ['unshelving', 'spawning']),
+    beginStage(flow),
     {
       ...claimStage(flow),
       // the place that the scheduler kept for it, whether or not the node refused the claim

@@ -177,6 +177,7 @@ export function createFakeConductor(instance: JsonObject, devices: readonly Json
         const { policy, members, rules = {} } = fake.group ?? fail('InstanceGroupNotFound');
         return primitive('InstanceGroup', { uuid: 'g', policy, members, _rules: rules });
       }
+      case 'MigrationList.get_by_filters':
       case 'MigrationList.get_in_progress_by_host_and_node':
         return primitive('MigrationList', {
           objects: [...fake.migrations.values()].map((each) => primitive('Migration', each)),
