@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { HttpClient } from '../../platform-adapter/openstack/rest/http.ts';
+import { silentLog } from '../../core/ports/log.ts';
+import { createHttpClient, type HttpClient } from '../../platform-adapter/openstack/rest/http.ts';
 import {
   type Credentials,
   createKeystone,
@@ -183,6 +184,22 @@ describe('a token', () => {
     await expect(impatient).rejects.toThrow('over');
     expect(service.seen).toHaveLength(1);
   });
+});
+
+it('gives Keystone no longer than any service, however patient those are who wait', async () => {
+  const own = createHttpClient({
+    clock,
+    random: { unit: () => 1, uuid: () => '' },
+    log: silentLog,
+    tls: { caFile: null },
+    timeoutMs: 50,
+  });
+  const one = createKeystone({ authUrl: service.url, credentials, region: 'RegionOne' }, { http: own, clock });
+  service.next.push('hang');
+  await rejection(one.token({ timeoutMs: 30_000 }), 'timeout');
+  // the next who asks is not made to wait for the one that hangs
+  expect((await one.token()).id).toBe('token-1');
+  one.close();
 });
 
 describe('a service', () => {

@@ -91,9 +91,6 @@ const defaultRenewBeforeSec = 300;
 
 const defaultInterfaces: readonly EndpointInterface[] = ['internal', 'public'];
 
-/** How long a new token may take when whoever waits for it has more patience; milliseconds. */
-const authTimeoutMs = 60_000;
-
 /** A session; asks nobody before the first call. `close` closes the client's connections too. */
 export function createKeystone(
   settings: KeystoneSettings,
@@ -105,7 +102,8 @@ export function createKeystone(
 
   async function authenticate(): Promise<HeldToken> {
     const startedAt = clock.monotonicMs();
-    const answer = await http.send(tokenRequest(base, settings.credentials), { timeoutMs: authTimeoutMs });
+    // as long as the client gives any service: whoever waits for it may have less patience
+    const answer = await http.send(tokenRequest(base, settings.credentials));
     const { lifetimeMs, ...token } = readToken(answer);
     // a token that lives but minutes is not renewed all the time
     const beforeMs = Math.min((settings.renewBeforeSec ?? defaultRenewBeforeSec) * 1000, lifetimeMs / 4);
