@@ -111,6 +111,28 @@ describe.skipIf(PEER !== 'ours')('what a server boots from', () => {
     await expectNothingLeft(cloud, left);
   });
 
+  it('is its user’s once it was taken off, although it was made for the server: it stays when that comes into error', async () => {
+    const image = { boot_index: 0, source_type: 'image', destination_type: 'local', uuid: cloud.image };
+    const made = { boot_index: -1, source_type: 'blank', destination_type: 'volume', volume_size: 1 };
+    const goesToo = { ...made, delete_on_termination: true };
+    const id = await servers.create('vm', { ...blockDevices([image, goesToo]), imageRef: cloud.image });
+    await servers.until(id, 'ACTIVE');
+    const [root, data] = (await volumes.ofServer(id)).toSorted((one, other) => one.device.localeCompare(other.device));
+    const kept = data?.volumeId ?? '';
+    await cloud.admin.call('compute', 'DELETE', `/servers/${id}/os-volume_attachments/${kept}`);
+    await volumes.until(kept, 'available');
+    undo(() => cloud.admin.call('volumev3', 'DELETE', `/volumes/${kept}`));
+    await volumes.write(kept, 4096, Buffer.from('what its user keeps'));
+    const checksum = await volumes.checksum(kept);
+    await servers.act(id, { 'os-resetState': { state: 'error' } });
+    await servers.remove(id);
+    await servers.untilGone(id);
+    expect(await volumes.show(kept)).toMatchObject({ status: 'available', attachments: [] });
+    expect(await volumes.checksum(kept)).toBe(checksum);
+    // its root went with it
+    await expect(volumes.show(root?.volumeId ?? '')).rejects.toMatchObject({ status: 404 });
+  });
+
   it('is not a volume that several servers may have: neither at a build nor later', async () => {
     const { volume_type: type } = await cloud.admin.call<{ volume_type: { id: string } }>(
       'volumev3',

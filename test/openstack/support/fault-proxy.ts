@@ -9,6 +9,7 @@ import { buffer } from 'node:stream/consumers';
  * - `hold`: it waits until other rules are given, and passes then.
  * - `hang`: it is not passed on, and no answer comes. `swallowed`: the service does it, and no answer comes; it is met when it is done. `reset`: the connection breaks before it is passed on.
  * - `lost`: the service does it, and the connection breaks. `cut`: it breaks in the middle of the answer.
+ * - `short`: a whole answer with the first half of what the service says; `corrupt`: one with another byte in its middle.
  * - `text`: an answer that is no JSON; `bytes`: one of so many bytes; `edit`: the service's own, changed.
  */
 export type Fault =
@@ -19,6 +20,8 @@ export type Fault =
   | 'reset'
   | 'lost'
   | 'cut'
+  | 'short'
+  | 'corrupt'
   | { readonly text: string }
   | { readonly bytes: number }
   | { edit(answer: unknown): unknown };
@@ -51,6 +54,16 @@ export interface FaultProxy {
 
 /** Larger than any request of ours but an image's. */
 const MOST_BYTES = 4 * 2 ** 20;
+
+/** The service's answer as the client gets it. */
+function editedBy(fault: Fault | undefined, whole: Buffer): Buffer {
+  if (whole.length === 0) return whole;
+  const half = Math.floor(whole.length / 2);
+  if (fault === 'short') return whole.subarray(0, half);
+  if (fault === 'corrupt') return Buffer.concat([whole.subarray(0, half), Buffer.of(0xa5), whole.subarray(half + 1)]);
+  const edits = typeof fault === 'object' && 'edit' in fault;
+  return edits ? Buffer.from(JSON.stringify(fault.edit(JSON.parse(whole.toString())))) : whole;
+}
 
 /** Starts one on a free port of 127.0.0.1, in front of `target`. */
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
@@ -119,10 +132,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       from.socket.destroy();
       return;
     }
-    const edited =
-      typeof fault === 'object' && whole.length > 0
-        ? Buffer.from(JSON.stringify(fault.edit(JSON.parse(whole.toString()))))
-        : whole;
+    const edited = editedBy(fault, whole);
     // an answer without a body must not get one
     const length =
       edited.length > 0 || head.headers['content-length'] !== undefined ? { 'content-length': edited.length } : {};

@@ -1,5 +1,6 @@
-/** Whether a server that went through something has all that it should, in one place. */
+/** Whether a server that went through something has all that it should, in one place; and whether one that could not be built has nothing. */
 import { expect } from 'vitest';
+import { expectNothingLeft } from './leaks.ts';
 import type { Live } from './live.ts';
 
 /**
@@ -27,4 +28,18 @@ export async function expectWholeAt(
   const { allocations } = await cloud.admin.call<{ allocations: object }>('placement', 'GET', `/allocations/${id}`);
   expect(Object.keys(allocations)).toHaveLength(1);
   return attached;
+}
+
+/** A build has failed: its server is in error, on no host, with this in its fault; and nothing is anywhere but what `kept` names. */
+export async function expectFailedBuild(
+  { cloud, servers }: Live,
+  id: string,
+  fault: string | RegExp,
+  kept: readonly string[] = [],
+): Promise<void> {
+  await expect(servers.until(id, 'ACTIVE')).rejects.toThrow('is in ERROR');
+  const server = await servers.show(id);
+  expect(server.fault?.message).toMatch(fault);
+  expect(server).toMatchObject({ 'OS-EXT-STS:task_state': null, 'OS-EXT-SRV-ATTR:host': null });
+  await expectNothingLeft(cloud, [id, ...kept]);
 }
