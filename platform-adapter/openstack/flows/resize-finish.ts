@@ -46,13 +46,18 @@ function arrivalStages(flow: Flow): readonly Stage[] {
   ];
 }
 
-/** Takes off the record what a move keeps in it; one that is gone is fine. */
+/** Takes off the record what this move keeps in it; one that is gone is fine. */
 async function forgetMove(flow: Flow, signal: AbortSignal): Promise<void> {
   try {
     const conductor = flow.conductor(signal);
-    const found = await getInstancePrimitive(conductor, flow.instance, ['flavor', 'system_metadata']);
+    const found = await getInstancePrimitive(conductor, flow.instance, [
+      'flavor',
+      'system_metadata',
+      'migration_context',
+    ]);
     const { flavor = null } = found['nova_object.data'];
-    const { system_metadata } = readInstance(found, 'instance');
+    const { system_metadata, migration_context: context } = readInstance(found, 'instance');
+    if (context?.migration_id !== migrationOf(flow).id) return; // done by an earlier try, and its user may have moved it again since
     const changes: JsonObject = {
       flavor,
       old_flavor: null,

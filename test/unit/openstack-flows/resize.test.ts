@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { DpuError } from '../../../core/errors.ts';
-import { server } from '../../support/openstack/flow-scene.ts';
+import { nova, server } from '../../support/openstack/flow-scene.ts';
 import {
   createTwoHosts,
   flavors,
@@ -113,6 +113,17 @@ describe('a resize to another host', () => {
       method: 'delete_instance_info',
       args: { host_name: 'src' },
     });
+  });
+
+  it('is confirmed without a word about the next move, which its user may have asked for by then', async () => {
+    const one = scene();
+    await one.resize();
+    const next = { migration_context: nova('MigrationContext', { migration_id: 99 }), new_flavor: flavors.old };
+    one.nova.onCall = (name) => {
+      if (name === 'scheduler delete_instance_info') Object.assign(one.nova.instance ?? {}, next);
+    };
+    await one.confirm();
+    expect(one.nova.instance).toMatchObject(next);
   });
 
   it('is reverted: the server is on its old host as it was', async () => {
