@@ -47,11 +47,14 @@ function mappingStage(flow: Flow): Stage {
       if (flow.request.multiattach === true) refuseShared(String(volume));
       const devices = await listBlockDevices(conductor, flow.instance);
       const again = devices.find(({ volume_id }) => volume_id === volume);
+      if (again !== undefined && again.uuid !== flow.id)
+        throw novaError('InvalidVolume', { reason: `volume ${volume} already attached` });
       if (again !== undefined)
         return (await getBlockDevicePrimitive(conductor, String(volume), flow.instance)) as unknown as Json;
       if (device !== null && devices.some(({ device_name }) => device_name === device))
         throw novaError('DevicePathInUse', { path: device });
       const { answer } = await createBlockDevice(conductor, {
+        uuid: flow.id, // how a second try knows its own from another request's, whose attachment it is
         source_type: 'volume',
         destination_type: 'volume',
         instance_uuid: flow.instance,
@@ -68,9 +71,7 @@ function mappingStage(flow: Flow): Stage {
     async undo({ signal }) {
       const conductor = flow.conductor(signal);
       const devices = await listBlockDevices(conductor, flow.instance);
-      const made = devices.find(
-        ({ volume_id, attachment_id }) => volume_id === flow.request.volume && attachment_id === null,
-      );
+      const made = devices.find(({ uuid, attachment_id }) => uuid === flow.id && attachment_id === null);
       if (made?.id != null) await destroyBlockDevice(conductor, made.id);
     },
   };

@@ -166,6 +166,18 @@ describe('attach_volume', () => {
     expect([...one.cloud.volumes.values()].map(({ status }) => status)).toEqual(['in-use', 'in-use']);
   });
 
+  it('has no second mapping for a volume that another request attaches, and the first one stays', async () => {
+    const one = scene();
+    const { id } = one.cloud.addVolume();
+    await one.cast('reserve_block_device_name', { volume_id: id });
+    await one.quiet();
+    const [mapping] = [...one.nova.devices.values()];
+    await one.cast('reserve_block_device_name', { volume_id: id });
+    await one.quiet();
+    expect([...one.nova.devices.values()]).toEqual([mapping]);
+    expect(one.nova.faults).toMatchObject([{ message: `Invalid volume: volume ${id} already attached` }]);
+  });
+
   it('leaves no mapping and no attachment where the host refuses it', async () => {
     const one = scene();
     const { id } = one.cloud.addVolume();
