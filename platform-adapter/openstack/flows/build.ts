@@ -13,6 +13,7 @@ import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow
 import { groupHint, withinGroup } from './group-policy.ts';
 import { novaNow, powerStates, saveStage } from './nova-record.ts';
 import { infoCacheStage, pluggedStage, portsStage } from './ports.ts';
+import { wantsConfigDrive } from './user-data.ts';
 import { volumesStage } from './volumes.ts';
 
 /** Security groups by name or id, as `build_and_run_instance` gives them: texts, or objects of a SecurityGroupList. */
@@ -83,7 +84,11 @@ function builtInstance(flow: Flow, saved: JsonObject): Primitive | undefined {
 }
 
 function active(flow: Flow): JsonObject {
-  return { vm_state: 'active', power_state: powerStates.running, task_state: null, launched_at: novaNow(flow) };
+  const server = sentInstance(flow);
+  // one that its image needs is nobody's wish, and what the server has all the same
+  const drive: JsonObject = server.config_drive === '' && wantsConfigDrive(server) ? { config_drive: 'True' } : {};
+  const state = { vm_state: 'active', power_state: powerStates.running, task_state: null };
+  return { ...state, launched_at: novaNow(flow), ...drive };
 }
 
 function activeStage(flow: Flow): Stage {

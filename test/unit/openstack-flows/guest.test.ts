@@ -233,9 +233,15 @@ describe('what a build tells the guest', () => {
       { config_drive: '', system_metadata: { image_img_config_drive: 'mandatory' } },
       { config_drive: '' },
     ]) {
-      drives.push((await built(instance)).compute.submitted[0]?.args.config_drive);
+      const { compute, nova: records } = await built(instance);
+      drives.push([compute.submitted[0]?.args.config_drive, records.instance?.config_drive]);
     }
-    expect(drives).toEqual([true, true, undefined]);
+    // users are told of it in each case
+    expect(drives).toEqual([
+      [true, 'True'],
+      [true, 'True'],
+      [undefined, ''],
+    ]);
   });
 
   it.each([
