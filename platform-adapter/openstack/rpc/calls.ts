@@ -8,7 +8,7 @@ import type { FlowService } from '../flows/service.ts';
 import { wantsConfigDrive } from '../flows/user-data.ts';
 import { readInstance } from '../wire/instances.ts';
 import { notImplemented, novaError } from '../wire/nova-errors.ts';
-import { flag } from '../wire/objects.ts';
+import { flag, listOf, text } from '../wire/objects.ts';
 import { readExternalEvents } from '../wire/requests.ts';
 import { diagnostics, requireRunning, shortDiagnostics } from './diagnostics.ts';
 import type { CallHandler } from './server.ts';
@@ -140,7 +140,8 @@ export function computeCalls(parts: CallParts): Readonly<Record<string, CallHand
     // nova's API goes on without, unless the image says that it must not
     quiesce_instance: (args) =>
       Promise.reject(novaError('InstanceQuiesceNotSupported', { instance_id: serverOf(args).uuid })),
-    cache_images: () => Promise.resolve({}),
+    cache_images: ({ image_ids: images }) =>
+      Promise.resolve(Object.fromEntries(listOf(text)(images, 'image_ids').map((id) => [id, 'unsupported']))),
     check_instance_shared_storage: () => Promise.resolve(false),
     reserve_block_device_name: awaited('reserve_block_device_name'),
     remove_volume_connection: awaited('remove_volume_connection'),
