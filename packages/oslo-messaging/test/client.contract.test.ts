@@ -190,4 +190,15 @@ describe.skipIf(!haveStock())('our client, stock oslo.messaging as the server', 
       )
       .toBeNull();
   });
+
+  it('gets the answer of a call that was under way when the broker lost every queue', async () => {
+    const other = await startPeer('rpc_server.py', { url: rabbit.url, exchange: 'dpu', server: 's4' });
+    const slow = client.call('wait', {}, { server: 's4' });
+    await other.line('waiting');
+    await rabbit.restart({ wipe: true });
+    other.write('release');
+    // as oslo's own clients: the call waits on, under its own id in a queue of the same name
+    expect(await slow).toBe('released');
+    await other.stop();
+  });
 });
