@@ -105,7 +105,7 @@ export function createNodeHooks(parts: HookParts): NodeHooks {
     },
     serve: parts.serve,
     async healInfoCache(instance) {
-      if (!flows.busy(instance)) await own('network_changed', { instance });
+      if (!flows.busy(instance)) await own('network_changed', { instance, heal: true });
     },
     async syncPowerStates(instances) {
       for (const record of instances) {

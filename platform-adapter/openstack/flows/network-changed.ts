@@ -1,20 +1,36 @@
-import { getInstance } from '../wire/instances.ts';
 import type { Arguments } from './arguments.ts';
-import { checkUuid, textArgument } from './arguments.ts';
+import { checkUuid, flagArgument, textArgument } from './arguments.ts';
 import { bracketed } from './bracket.ts';
-import type { Flow, FlowDefinition } from './flow.ts';
-import { ifThere } from './nova-record.ts';
+import { type Flow, type FlowDefinition, making } from './flow.ts';
+import { currentInstance } from './nova-record.ts';
 import { refreshInfoCache } from './ports.ts';
 
-/** The project of a server that a request names by its uuid alone; `project` is null where nova has it no more. */
-export async function serverProject(flow: Flow, signal: AbortSignal): Promise<{ readonly project: string | null }> {
-  let project: string | null = null;
-  await ifThere(
-    getInstance(flow.adminConductor(signal), flow.instance).then((found) => {
-      project = found.project_id;
-    }),
-  );
-  return { project };
+/**
+ * The project of a server that a request names by its uuid alone; `project` is null where nova has it no more. `resting`: it is on this host, and nothing is
+ * done to it.
+ */
+export async function serverProject(
+  flow: Flow,
+  signal: AbortSignal,
+): Promise<{ readonly project: string | null; readonly resting: boolean }> {
+  const found = await currentInstance(flow.adminConductor(signal), flow.instance);
+  const { project_id: project = null, host = null, task_state: task = null, vm_state: state = null } = found ?? {};
+  return { project, resting: host === flow.settings.host && task === null && state !== 'building' };
+}
+
+/** Binds ports of a server on this host to it that are not: an evacuation that failed has left them with its other host (nova's healing does so, too). */
+async function bindAgain(flow: Flow, projectId: string, signal: AbortSignal): Promise<void> {
+  const { neutron } = flow.parts.services;
+  const ports = await neutron.listPorts({ deviceId: flow.instance, projectId }, { signal });
+  const { host } = flow.settings;
+  for (const { id, bindingHost, vifType } of ports) {
+    if (bindingHost === host && vifType !== 'unbound' && vifType !== 'binding_failed') continue;
+    flow.parts.log.warn('a port of a server here was not bound to this host; it is bound again', {
+      port: id,
+      bindingHost,
+    });
+    await neutron.updatePort(id, { bindingHost: host }, making(flow));
+  }
 }
 
 /**
@@ -26,7 +42,7 @@ export const networkChanged: FlowDefinition = {
   event: null,
   read(args: Arguments) {
     const instance = checkUuid(textArgument(args, 'instance') ?? '', 'instance');
-    return { instance, request: { key: textArgument(args, 'key') ?? '' } };
+    return { instance, request: { key: textArgument(args, 'key') ?? '', heal: flagArgument(args, 'heal', false) } };
   },
   prepare: (flow, signal) => serverProject(flow, signal),
   plan: (flow) =>
@@ -37,8 +53,10 @@ export const networkChanged: FlowDefinition = {
           name: 'refresh',
           deadlineMs: 300_000,
           async run({ signal }) {
-            const { project } = flow.facts;
-            if (typeof project === 'string') await refreshInfoCache(flow, signal, { projectId: project });
+            const { project, resting } = flow.facts;
+            if (typeof project !== 'string') return undefined;
+            if (flow.request.heal === true && resting === true) await bindAgain(flow, project, signal);
+            await refreshInfoCache(flow, signal, { projectId: project });
             return undefined;
           },
         },
