@@ -150,7 +150,6 @@ describe.skipIf(PEER !== 'ours')('a server of a host that is down', { timeout: l
 
     await hosts.whileDown(faulty.node, async () => {
       faulty.pass();
-      faulty.relay.deaf = false;
       // no server is evacuated in the middle of a rebuild unless its operator says what it is
       await servers.act(other.id, { 'os-resetState': { state: 'active' } });
       await Promise.all(all.map((id) => evacuate(id, spare)));

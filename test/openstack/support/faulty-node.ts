@@ -69,6 +69,7 @@ export async function openFaultyNode(
     relay,
     pass() {
       for (const [, proxy] of all) proxy.rules();
+      relay.deaf = false;
     },
     unmet: () => all.flatMap(([name, proxy]) => proxy.unmet.map((rule) => `${name}: ${rule}`)),
     async requests() {
