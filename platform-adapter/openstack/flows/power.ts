@@ -5,6 +5,7 @@ import { flagArgument, readServer, textArgument } from './arguments.ts';
 import { bracketed, errorOut, type FailurePolicy, revert } from './bracket.ts';
 import { compute, stateHere } from './compute.ts';
 import { type Flow, type FlowDefinition, type Stage, sentInstance } from './flow.ts';
+import { makeHere } from './made-here.ts';
 import { powerStates, saveStage } from './nova-record.ts';
 import { missingVolumesStage } from './volume-attach.ts';
 
@@ -26,8 +27,14 @@ type PowerMethod = Extract<
 function powerStage(flow: Flow, method: PowerMethod, unless: string | null, args: JsonObject = {}): Stage {
   return {
     name: 'power',
-    async run({ signal }) {
+    async run(context) {
+      const { signal } = context;
       const state = stateHere(flow);
+      const makes = method === 'start_instance' || (method === 'reboot_instance' && args.type === 'hard');
+      if (makes && (state === undefined || state === 'building')) {
+        await makeHere(flow, context);
+        return undefined;
+      }
       if (state === undefined) throw novaError('InstanceNotRunning', { instance_id: flow.instance });
       if (state !== unless) await compute(flow, 'power', method, { uuid: flow.instance, ...args } as never, signal);
       return undefined;
@@ -116,7 +123,7 @@ const reboot: FlowDefinition = {
           states.started,
         ]),
       ],
-      { failure },
+      { failure, ours: true },
     );
   },
 };

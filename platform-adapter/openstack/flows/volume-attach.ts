@@ -13,7 +13,7 @@ import {
 import { isNova, novaError } from '../wire/nova-errors.ts';
 import { type Arguments, checkUuid, flagArgument, readServer, textArgument } from './arguments.ts';
 import { bracketed } from './bracket.ts';
-import { compute } from './compute.ts';
+import { compute, stateHere } from './compute.ts';
 import { type Flow, type FlowDefinition, making, type Stage } from './flow.ts';
 import { faultOnly } from './interfaces.ts';
 import { deviceName, ensureAttached, refuseShared, type ServerVolume } from './volumes.ts';
@@ -322,6 +322,7 @@ export function missingVolumesStage(flow: Flow): Stage {
   return {
     name: 'volumes',
     async run({ signal }) {
+      if (stateHere(flow) === undefined) return undefined; // it is made with all of them
       for (const device of await listBlockDevices(flow.conductor(signal), flow.instance)) {
         const { id, volume_id: volume } = device;
         if (id === null || volume === null || isHere(flow, volume)) continue;
