@@ -26,7 +26,8 @@ const isEvacuation = (flow: Flow): boolean => flow.request.recreate === true;
 
 /**
  * The boot disk is filled with the image again. Asked for by the API (2.93), or where the server was built from an image: what its user sees as such
- * is a volume of ours, and its rebuild means a new disk.
+ * is a volume of ours, and its rebuild means a new disk. One that was booted from a volume of its user's, though that was made of an image, has no image for
+ * nova, and keeps what is on it.
  */
 function reimageStage(flow: Flow): Stage {
   return {
@@ -38,7 +39,7 @@ function reimageStage(flow: Flow): Stage {
       const root = devices.find(({ boot_index }) => boot_index === 0);
       const { image, reimage } = flow.request;
       if (root?.id == null || root.volume_id === null || typeof image !== 'string' || image === '') return undefined;
-      if (reimage !== true && root.source_type !== 'image') return undefined;
+      if (reimage !== true && !(root.source_type === 'image' && sentInstance(flow).image_ref)) return undefined;
       const { cinder } = flow.parts.services;
       await cinder.waitForVolume(root.volume_id, ['reserved', 'available'], { signal, timeoutMs: reimageMs });
       await cinder.reimageVolume(root.volume_id, { imageId: image, reimageReserved: true }, making(flow));

@@ -147,6 +147,18 @@ async function rebuild(one: FlowScene, more: JsonObject = {}): Promise<void> {
 }
 
 describe('rebuild_instance', () => {
+  it.each([
+    [{}, {}],
+    [{ reimage_boot_volume: true }, { image_id: 'image-2' }],
+  ])('keeps what is on the volume that a user boots from, made of an image or not: %o', async (more, imageMetadata) => {
+    const one = await built();
+    asks(one, { image_ref: '' });
+    await rebuild(one, more);
+    expect(one.nova.instance).toMatchObject({ vm_state: 'active', image_ref: '' });
+    expect([...one.cloud.volumes.values()]).toMatchObject([{ imageMetadata }]);
+    expect([...one.cloud.volumes.values()][0]?.imageMetadata).toEqual(imageMetadata);
+  });
+
   it('destroys, fills the disk anew, and builds with the same ports and volumes', async () => {
     const one = await built();
     const [volume, ports] = [volumeOf(one), [...one.cloud.ports.keys()]];
