@@ -82,6 +82,7 @@ describe.skipIf(PEER === 'stock')('whoever listens to nova', () => {
     const life = [
       'create.start',
       'create.end',
+      'exists',
       'rebuild.start',
       'rebuild.end',
       'delete.start',
