@@ -5,7 +5,7 @@ import type { JsonObject } from '../../../core/units.ts';
 import { asInitiator } from '../connector.ts';
 import type { GlanceImage } from '../rest/glance.ts';
 import { type Flow, making, sentInstance } from './flow.ts';
-import { deleteVolume } from './volumes.ts';
+import { deleteVolume, isOfRequest } from './volumes.ts';
 
 /** What a rescue starts from; `connection` may hold secrets. */
 export interface RescueVolume {
@@ -38,7 +38,7 @@ function sizeOf(flow: Flow, { minDiskGib, sizeBytes, virtualSizeBytes, diskForma
 /** The volume, made and attached to this host in Cinder. Only the user can make it in its project. @throws `denied` without the user's token, and Cinder's. */
 export async function makeRescueVolume(flow: Flow, imageId: string, signal: AbortSignal): Promise<RescueVolume> {
   const { cinder } = flow.parts.services;
-  let [made] = await known(flow, signal);
+  let made = (await known(flow, signal)).find((each) => isOfRequest(flow, each));
   if (made === undefined) {
     if (!flow.hasUser())
       throw new DpuError('denied', "the node was restarted, and the user's token with which a volume is made is gone");

@@ -102,6 +102,14 @@ function sourceOf(flow: Flow, device: NovaBlockDevice): Pick<NewVolume, 'imageId
 }
 
 /**
+ * Whether a volume that says that it was made for the server may be: it is in the server's project, or in that of who asked. Anybody can write such metadata on a
+ * volume of its own, and would have the server start from it.
+ */
+export function isOfRequest(flow: Flow, { projectId }: Pick<CinderVolume, 'projectId'>): boolean {
+  return projectId !== null && [sentInstance(flow).project_id, flow.context.project_id].includes(projectId);
+}
+
+/**
  * The volume of a mapping, made in the user's project where it is to be made. Only the user can make it there: once the token is lost by a
  * restart, the volume that was not asked for yet can't be had.
  */
@@ -111,8 +119,8 @@ async function ensureVolume(flow: Flow, device: NovaBlockDevice, signal: AbortSi
   const source = sourceOf(flow, device);
   if (source === null) throw novaError('InvalidBDM');
   const metadata = { [madeFor.instance]: flow.instance, [madeFor.device]: device.uuid ?? String(device.id) };
-  const [again] = await cinder.listVolumes({ metadata, allProjects: true }, options(flow, signal));
-  let made = again;
+  const found = await cinder.listVolumes({ metadata, allProjects: true }, options(flow, signal));
+  let made = found.find((each) => isOfRequest(flow, each));
   if (made === undefined) {
     if (!flow.hasUser())
       throw new DpuError('denied', "the node was restarted, and the user's token with which a volume is made is gone");
@@ -245,7 +253,8 @@ async function giveBackVolumes(flow: Flow, signal: AbortSignal): Promise<void> {
   const conductor = flow.conductor(signal);
   const devices = await listBlockDevices(conductor, flow.instance);
   const metadata = { [madeFor.instance]: flow.instance };
-  const made = await cinder.listVolumes({ metadata, allProjects: true }, options(flow, signal));
+  const found = await cinder.listVolumes({ metadata, allProjects: true }, options(flow, signal));
+  const made = found.filter((each) => isOfRequest(flow, each));
   const given = new Map(sentDevices(flow).map((device) => [device.id, device]));
   const mapped = new Set<string>();
   await forEach(devices, async ({ id, volume_id: volume, attachment_id: attachment }) => {
@@ -283,7 +292,8 @@ async function mustDelete(flow: Flow, volume: string, signal: AbortSignal): Prom
 export async function madeVolumes(flow: Flow, signal: AbortSignal): Promise<readonly VolumeToRelease[]> {
   const { cinder } = flow.parts.services;
   const metadata = { [madeFor.instance]: flow.instance };
-  const made = await cinder.listVolumes({ metadata, allProjects: true }, options(flow, signal));
+  const found = await cinder.listVolumes({ metadata, allProjects: true }, options(flow, signal));
+  const made = found.filter((each) => isOfRequest(flow, each));
   return await Promise.all(
     made.map(async ({ id: volume }) => {
       const there = await cinder.listAttachments({ volumeId: volume, allProjects: true }, options(flow, signal));
