@@ -116,7 +116,7 @@ describe.skipIf(PEER === 'stock')('an image', { timeout: 240_000 }, () => {
     await removeImage(late);
     faulty.pass();
     glance.rules();
-    await expectFailedBuild(live, asked, 'create a volume', [copied]);
+    await expectFailedBuild(live, asked, 'Invalid image identifier', [copied]);
     await expectFailedBuild(live, copied, 'is error', [asked]);
   });
 });

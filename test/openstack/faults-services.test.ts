@@ -155,10 +155,10 @@ describe.skipIf(PEER === 'stock')('services on a bad day', { timeout: 240_000 },
   it('is in error where its project has no volume or no port left', async () => {
     const overLimit = { overLimit: { code: 413, message: 'VolumeLimitExceeded' } };
     rules('cinder', { method: 'POST', path: /\/volumes$/, fault: { status: 413, body: overLimit } });
-    await failed(await servers.create('vm'), 'create a volume');
+    await failed(await servers.create('vm'), 'VolumeLimitExceeded');
     const overQuota = { NeutronError: { type: 'OverQuota', message: 'Quota exceeded', detail: '' } };
     rules('neutron', { method: 'POST', path: /\/ports/, fault: { status: 409, body: overQuota } });
-    await failed(await servers.create('vm'), 'create a port');
+    await failed(await servers.create('vm'), 'Quota exceeded');
   });
 
   it('is in error where its volume is, or cannot be attached', async () => {

@@ -30,7 +30,7 @@ const typeErrors: Readonly<Record<string, ErrorCode>> = {
 /** Placement's code of a 409 that says that somebody else wrote meanwhile (API reference, "Errors", since 1.23). */
 const concurrentUpdate = 'placement.concurrent_update';
 
-/** Longest text of a service that is kept as a cause. */
+/** Longest text of a service that is kept. */
 const maxText = 500;
 
 /** A refusal as the service put it. */
@@ -44,13 +44,16 @@ export interface Refusal {
   readonly secrets: readonly string[];
 }
 
-/** The error of an answer that is not 2xx: `details` are `{service, status, type}`, what the service said is its cause. */
+/**
+ * The error of an answer that is not 2xx: `details` are `{service, status, type}`. What the service said ends its message, as in nova's faults: a user is told
+ * of a quota by nothing else.
+ */
 export function refusalError({ service, doing, status, body, secrets }: Refusal): DpuError {
   const { type, text } = explanation(body);
   const code = (type === undefined ? undefined : typeErrors[type]) ?? statusErrors[status] ?? otherStatus(status);
-  return new DpuError(code, `${service}: can't ${doing} (${status})`, {
+  const said = text === undefined ? '' : `: ${withoutSecrets(text, secrets)}`;
+  return new DpuError(code, `${service}: can't ${doing} (${status})${said}`, {
     details: { service, status, ...(type === undefined ? {} : { type }) },
-    ...(text === undefined ? {} : { cause: new Error(withoutSecrets(text, secrets)) }),
   });
 }
 
