@@ -78,7 +78,9 @@ export async function ensurePorts(
   const admin = flow.parts.services.neutron;
   const given = new Set(wanted.map(({ port }) => port));
   const there = await admin.listPorts({ deviceId: flow.instance }, options(flow, signal));
-  const unmatched = there.filter(({ id }) => !given.has(id) && !others.has(id));
+  // whoever has a port may write any server on it
+  const { project_id } = sentInstance(flow);
+  const unmatched = there.filter((port) => !given.has(port.id) && !others.has(port.id));
   const groups = await securityGroupIds(flow, admin, securityGroups, signal);
   const result: ServerPort[] = [];
   for (const want of wanted) {

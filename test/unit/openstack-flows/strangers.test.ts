@@ -1,4 +1,4 @@
-/** Volumes of other projects that say that they were made for a server: anybody can write metadata. */
+/** Volumes and ports of other projects that say that they are a server's: anybody can write that on its own. */
 import { afterEach, expect, it } from 'vitest';
 import type { JsonObject } from '../../../core/units.ts';
 import {
@@ -33,6 +33,18 @@ it('are no disk of a server that is built', async () => {
   expect(one.nova.instance).toMatchObject({ vm_state: 'active' });
   expect(one.nova.devices.get(1)?.volume_id).not.toBe(stranger);
   expect(one.cloud.volumes.size).toBe(2);
+});
+
+it('are no NIC of a server that is built, though they are on its network', async () => {
+  const [one] = withStranger({});
+  const { id } = one.cloud.addPort({ projectId: 'stranger', deviceId: server });
+  await one.cast('build_and_run_instance', buildArguments(one));
+  await one.quiet();
+  expect(one.nova.instance).toMatchObject({ vm_state: 'active' });
+  const networks = one.compute.submitted[0]?.args.networks;
+  expect(networks).toHaveLength(1);
+  expect(networks).not.toMatchObject([{ port_id: id }]);
+  expect(one.cloud.ports.get(id)).toMatchObject({ bindingHost: '' });
 });
 
 it('are left alone by a build that fails, and in nobody’s way', async () => {
