@@ -7,6 +7,7 @@ import { type Node, openNode, startNode, untilNodesUp } from '../../../tools/ope
 import { programEnvironment } from '../../../tools/openstack/programs.ts';
 import { type Session, signIn } from '../../../tools/openstack/rest.ts';
 import { openStack, type Stack } from '../../../tools/openstack/stack.ts';
+import { untilChassisAlive } from './chassis-alive.ts';
 import { NODES, type NodeName, nodeOptions, PEER, type Peer, type SpareNode } from './nodes.ts';
 
 /** The control plane as tests see it. */
@@ -31,7 +32,7 @@ export interface Cloud {
   command(...words: readonly string[]): Promise<void>;
 }
 
-/** The control plane that the run brought up; `spares` are started and mapped to their cell. */
+/** The control plane that the run brought up; `spares` are started, mapped to their cell, and ports can be bound to them. */
 export async function openCloud(spares: readonly SpareNode[] = []): Promise<Cloud> {
   const stack = await openStack(inject('stackDir'));
   const admin = await signIn(stack.admin);
@@ -40,11 +41,9 @@ export async function openCloud(spares: readonly SpareNode[] = []): Promise<Clou
     for (const name of Object.keys(NODES) as NodeName[]) nodes[name] = await openNode(nodeOptions(stack, NODES[name]));
   }
   for (const spare of spares) nodes[spare.hostname] = await startNode(nodeOptions(stack, spare));
-  if (spares.length > 0)
-    await untilNodesUp(
-      stack,
-      spares.map(({ hostname }) => hostname),
-    );
+  const hostnames = spares.map(({ hostname }) => hostname);
+  if (hostnames.length > 0) await untilNodesUp(stack, hostnames);
+  for (const hostname of hostnames) await untilChassisAlive(stack, hostname);
   const { images } = await admin.call<{ images: readonly { id: string }[] }>('image', 'GET', '/v2/images?name=tiny');
   const { flavors } = await admin.call<{ flavors: readonly { id: string; name: string }[] }>(
     'compute',

@@ -21,6 +21,7 @@ import { down, kill } from '../../../virtual-dpu/virtual-dpu.ts';
 import { ROOT } from '../../architecture/project-files.ts';
 import { type GuestConsole, openGuestConsole } from '../../support/guest-console.ts';
 import { nodeTraces } from '../../support/node-leaks.ts';
+import { untilChassisAlive } from './chassis-alive.ts';
 
 /** How long the guest waits for its address before it shows its login prompt, on a busy machine; seconds. */
 const ADDRESS_S = 60;
@@ -149,15 +150,7 @@ async function joinOvn(stack: Stack, hostname: string, { network }: VirtualDpu):
   const isKnown = async (): Promise<boolean> =>
     (await southbound(layout, '--bare', '--columns=name', 'find', 'chassis', `hostname="${hostname}"`)).trim() !== '';
   await programs.ready(controllerOf(hostname), isKnown, 60_000);
-  // Neutron calls a chassis dead until it has counted on (NB_Global.nb_cfg) since: else no port is bound to it
-  const admin = await signIn(stack.admin);
-  const isAlive = async (): Promise<boolean> => {
-    await tool('ovn-nbctl', `--db=unix:${layout.sockets}/nb.sock`, '--timeout=30', '--wait=sb', 'sync');
-    const path = `/v2.0/agents?host=${hostname}`;
-    const { agents } = await admin.call<{ agents: readonly { readonly alive: boolean }[] }>('network', 'GET', path);
-    return agents.some(({ alive }) => alive);
-  };
-  await programs.ready(controllerOf(hostname), isAlive, 60_000);
+  await untilChassisAlive(stack, hostname);
 }
 
 async function leaveOvn({ layout, programs }: Stack, hostname: string): Promise<void> {
