@@ -80,7 +80,9 @@ export async function ensurePorts(
   const there = await admin.listPorts({ deviceId: flow.instance }, options(flow, signal));
   // whoever has a port may write any server on it
   const { project_id } = sentInstance(flow);
-  const unmatched = there.filter((port) => !given.has(port.id) && !others.has(port.id));
+  const unmatched = there.filter(
+    (port) => port.projectId === project_id && !given.has(port.id) && !others.has(port.id),
+  );
   const groups = await securityGroupIds(flow, admin, securityGroups, signal);
   const result: ServerPort[] = [];
   for (const want of wanted) {
