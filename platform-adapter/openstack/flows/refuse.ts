@@ -3,6 +3,7 @@ import type { NovaClass } from '../wire/nova-exceptions.ts';
 import { readServer } from './arguments.ts';
 import { bracketed, type FailurePolicy, revert } from './bracket.ts';
 import type { Flow, FlowDefinition } from './flow.ts';
+import { faultOnly } from './interfaces.ts';
 import { liveMigration } from './live-migration.ts';
 
 /**
@@ -38,19 +39,19 @@ function refusal(name: NovaClass, flow: Pick<Flow, 'instance' | 'method'>): Erro
   });
 }
 
-/** Casts that no node of ours can do. */
+/** Casts that no node of ours can do. Those without a task state of their own leave the one that there is: it is another request's. */
 export const refusedFlows: Readonly<Record<string, FlowDefinition>> = {
-  trigger_crash_dump: refused('NotSupported', revert),
+  trigger_crash_dump: refused('NotSupported', faultOnly),
   inject_network_info: refused('NotSupported', { fault: false }),
-  unquiesce_instance: refused('InstanceQuiesceNotSupported', revert),
-  add_fixed_ip_to_instance: refused('NotSupported', revert),
-  remove_fixed_ip_from_instance: refused('NotSupported', revert),
+  unquiesce_instance: refused('InstanceQuiesceNotSupported', faultOnly),
+  add_fixed_ip_to_instance: refused('NotSupported', faultOnly),
+  remove_fixed_ip_from_instance: refused('NotSupported', faultOnly),
   backup_instance: refused('NotSupported', revert),
   volume_snapshot_create: refused('NotSupported', { fault: false }),
   volume_snapshot_delete: refused('NotSupported', { fault: false }),
   live_migration: liveMigration,
-  live_migration_force_complete: refused('NotSupported', revert),
-  live_migration_abort: refused('NotSupported', revert),
+  live_migration_force_complete: refused('NotSupported', faultOnly),
+  live_migration_abort: refused('NotSupported', faultOnly),
   rollback_live_migration_at_destination: refused('NotSupported', { fault: false }),
   snapshot_instance: refused('NotSupported', revert),
   shelve_instance: refused('NotSupported', revert),

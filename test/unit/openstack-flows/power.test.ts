@@ -103,7 +103,7 @@ describe('power methods', () => {
   });
 
   it('refuses what no node can do, and leaves no server in a task state', async () => {
-    for (const method of ['trigger_crash_dump', 'live_migration', 'backup_instance', 'unquiesce_instance']) {
+    for (const method of ['live_migration', 'backup_instance', 'snapshot_instance']) {
       const one = running('busy-with-it');
       await one.cast(method);
       await one.quiet();
