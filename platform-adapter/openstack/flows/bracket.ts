@@ -138,7 +138,9 @@ export async function putBack(
 ): Promise<void> {
   const conductor = flow.conductor(signal);
   const now = await currentInstance(conductor, flow.instance);
-  if (now === undefined || (now.task_state === 'deleting' && !evenDeleting)) return;
+  if (now === undefined) return;
+  if (now.task_state === 'deleting' && !evenDeleting) return;
+  if (now.task_state === 'soft-deleting' && flow.method !== 'soft_delete_instance') return;
   const set = { ...more, task_state: null, ...(vmState === undefined ? {} : { vm_state: vmState }) };
   try {
     await ifThere(saveInstance(conductor, flow.instance, set, { expectedTaskState: [now.task_state, null] }));
