@@ -52,7 +52,7 @@ export interface ServiceEvent {
   readonly id: number;
   readonly at: string;
   readonly type: 'operation' | 'instance' | 'node';
-  /** The object as it now is; null: the instance is gone. */
+  /** The object as it is when this is first asked for: look while the event is told. */
   readonly data: Operation | Instance | NodeStatus;
 }
 
@@ -148,6 +148,9 @@ export interface ComputeService {
   maintenance(): { enabled: boolean; reason: string | null };
   /** New instances are refused while it is on; what is there goes on. */
   setMaintenance(enabled: boolean, reason: string | null, caller: Caller): Promise<void>;
-  /** Calls back on every event until the answer is called. Events newer than `since` are given first where still held. */
+  /**
+   * Calls back on events until the answer is called. With `since`, on every one, and those newer than it are given first where still held; without, while nobody
+   * else follows so, steps of operations are left out.
+   */
   subscribe(listener: (event: ServiceEvent) => void, since?: number): () => void;
 }

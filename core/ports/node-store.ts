@@ -92,6 +92,8 @@ export interface OutboxCast {
 /** What a commit changed; told after it is on the disk. */
 export interface CommitNotice {
   readonly operations: readonly OperationId[];
+  /** Those of them that have ended, or are stuck. */
+  readonly settled: readonly OperationId[];
   readonly instances: readonly InstanceId[];
   readonly casts: boolean;
 }

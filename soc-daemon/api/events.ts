@@ -77,7 +77,7 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
     response.on('close', stop);
     send('retry: 1000\n\n');
     if (lastId !== undefined && since === undefined) send('event: reset\ndata: {}\n\n');
-    const leave = service.subscribe(onEvent, since);
+    const leave = service.subscribe(onEvent, since ?? Number.POSITIVE_INFINITY);
     if (over) leave();
     else unsubscribe = leave;
   }

@@ -112,7 +112,7 @@ export function createDaemon(parts: DaemonParts): Daemon {
       broker,
     ],
     restrictedHost: parts.restrictedHost,
-    onChange: (status) => events.emit('node', status),
+    onChange: (status) => events.emit('node', () => status),
   });
   monitor.reason('starting', 'the node looks at what it finds');
   const engine = createEngine({
@@ -207,16 +207,15 @@ export function createDaemon(parts: DaemonParts): Daemon {
       if (maintenance !== null) monitor.reason('maintenance', maintenance === '' ? 'maintenance' : maintenance);
       subscriptions.push(
         store.onCommit((notice) => {
-          for (const id of notice.operations) {
+          for (const id of events.watched() ? notice.operations : notice.settled) {
             const record = store.getOperation(id);
             if (!record) continue;
-            events.emit('operation', operationView(record));
+            events.emit('operation', () => operationView(record));
             // an operation that ended may have changed the host's power; that of a host of machines is not the instances'
             if (driver.nodeType === 'BM' && isEnded(record.state)) monitor.refresh().catch(parts.onFatal);
           }
           for (const id of notice.instances) {
-            const view = store.instanceView(id);
-            if (view) events.emit('instance', view);
+            if (store.getInstance(id)) events.emit('instance', () => service.getInstance(id));
           }
           if (notice.instances.length > 0) monitor.publish();
           if (notice.instances.length > 0) assignConsole(notice.instances);

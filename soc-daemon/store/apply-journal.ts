@@ -96,6 +96,7 @@ function applyState(sql: Sql, touched: Touched, entry: Entry<'state'>, atMs: num
   );
   moved(touched, entry.operation, row);
   if (isEnded(entry.state)) touched.ended.add(entry.operation);
+  if (isEnded(entry.state) || entry.state === 'stuck') touched.settled.add(entry.operation);
 }
 
 function moved(touched: Touched, operation: OperationId, row: unknown): void {

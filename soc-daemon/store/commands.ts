@@ -93,6 +93,8 @@ export interface GroupResult {
 /** What the batch under way touched; turned into generations, reports and erasures at its end. */
 export interface Touched {
   readonly operations: Set<OperationId>;
+  /** Operations that ended or got stuck. */
+  readonly settled: Set<OperationId>;
   /** Operations that ended: the secrets kept with them go. */
   readonly ended: Set<OperationId>;
   /** Instances whose generation rises. */

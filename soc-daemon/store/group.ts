@@ -43,6 +43,7 @@ export function openGroupWriter(options: WriterOptions): GroupWriter {
       const answer = applyCommand(target, touched, batch.command, batch.atMs);
       sql('RELEASE batch').run();
       for (const id of touched.operations) group.operations.add(id);
+      for (const id of touched.settled) group.settled.add(id);
       for (const id of touched.changed) group.changed.add(id);
       group.casts ||= touched.casts;
       return { id: batch.id, ok: true, answer };
@@ -62,7 +63,12 @@ export function openGroupWriter(options: WriterOptions): GroupWriter {
         sql('BEGIN IMMEDIATE').run();
         const results = batches.map((batch) => runBatch(batch, group));
         sql('COMMIT').run();
-        const notice = { operations: [...group.operations], instances: [...group.changed], casts: group.casts };
+        const notice = {
+          operations: [...group.operations],
+          settled: [...group.settled],
+          instances: [...group.changed],
+          casts: group.casts,
+        };
         return { results, notice };
       } catch (error) {
         if (db.inTransaction) rollBack(db);
@@ -86,6 +92,7 @@ function rollBack(db: Database.Database): void {
 function nothingTouched(): Touched {
   return {
     operations: new Set<OperationId>(),
+    settled: new Set<OperationId>(),
     ended: new Set<OperationId>(),
     changed: new Set<InstanceId>(),
     reported: new Set<InstanceId>(),

@@ -92,7 +92,7 @@ function stepsDone(service: SimNode['service'], count: number): Promise<void> {
       if (type !== 'operation' || (data as Operation).progress.done < count) return;
       leave();
       resolve();
-    });
+    }, Number.POSITIVE_INFINITY);
   });
 }
 

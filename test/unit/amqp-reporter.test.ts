@@ -48,7 +48,7 @@ function fixture(unit = 0.5) {
       seq += 1;
       casts.push({ seq, method: 'report_instance_status', args: { state }, instance: null });
     }
-    for (const listener of listeners) listener({ operations: [], instances: [], casts: true });
+    for (const listener of listeners) listener({ operations: [], settled: [], instances: [], casts: true });
   };
   const reporter: Reporter = startReporter({
     client,

@@ -175,6 +175,20 @@ describe('node', () => {
     });
   });
 
+  it('tells of each step of an operation only where somebody follows', async () => {
+    const { node } = await startNode();
+    const told: string[] = [];
+    const leave = node.service.subscribe(({ type, data }) => {
+      if (type === 'operation' && 'kind' in data) told.push(`${data.kind} ${data.state}`);
+    });
+    const { instance } = await carryOut(node, 'build_and_run_instance', request);
+    expect(told).toEqual(['build succeeded']);
+    node.service.subscribe(() => {}, Number.POSITIVE_INFINITY);
+    await carryOut(node, 'destroy_instance', { uuid: instance });
+    expect(told.filter((each) => each === 'destroy running').length).toBeGreaterThan(3);
+    leave();
+  });
+
   it('lets a destroy overtake a build, and takes everything back', async () => {
     const { node, world } = await startNode();
     world.faults.order({ port: 'volume', method: 'connect', kind: 'hang', times: 1 });
@@ -182,7 +196,7 @@ describe('node', () => {
       node.service.subscribe(({ data }) => {
         const steps = 'steps' in data ? data.steps : [];
         if (steps.some(({ name, phase }) => name.startsWith('disk:connect') && phase === 'doing')) resolve();
-      });
+      }, Number.POSITIVE_INFINITY);
     });
     const build = await node.service.submit('build_and_run_instance', request, caller);
     await hanging;

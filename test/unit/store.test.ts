@@ -263,7 +263,8 @@ describe.each(['inline', 'flushed'] as const)('store, %s', (mode) => {
       });
       await store.accept(buildRequest(1));
       await store.setSetting('a', 'b');
-      expect(notices).toEqual([{ operations: [operationId(1)], instances: [instanceId(1)], casts: true }]);
+      const told = { operations: [operationId(1)], settled: [], instances: [instanceId(1)], casts: true };
+      expect(notices).toEqual([told]);
       expect(seen).toEqual(['queued']);
       stop();
       await store.accept(buildRequest(2));
