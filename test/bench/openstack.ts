@@ -63,7 +63,13 @@ async function measure(ours: Competitor, stock: Competitor): Promise<readonly Ro
   const median = (all: readonly number[]): number => quantile(all, 0.5);
   const wall = (all: readonly Start[]): readonly number[] => all.map(({ ms }) => ms);
   const cpu = (all: readonly Start[]): readonly number[] => all.map(({ cpuMs }) => cpuMs);
-  const rows: Row[] = [
+  const rows: Row[] = [];
+  /** What is measured is told at once: a whole run takes its time. */
+  const add = (...more: readonly Row[]): void => {
+    for (const { what, measured, peer } of more) say(`${what}: ${measured}; nova-compute: ${peer}`);
+    rows.push(...more);
+  };
+  add(
     {
       what: 'From exec to the first heartbeat in nova, restart',
       measured: spread(wall(ourStarts), 'ms'),
@@ -86,14 +92,14 @@ async function measure(ours: Competitor, stock: Competitor): Promise<readonly Ro
       peer: `${stockIdle.cpuMsPerMinute.toFixed(0)} ms`,
       numbers: { ours: ourIdle.cpuMsPerMinute, stock: stockIdle.cpuMsPerMinute },
     },
-  ];
+  );
   for (const kind of ['image', 'network', 'volume'] as const) {
     // as many as are counted then: compiled code, loaded modules, connections
     await buildRounds([ours, stock], { servers, kind, order: 'side by side' });
     for (const order of ['in a row', 'side by side'] as const) {
       const [mine, theirs] = await buildRounds([ours, stock], { servers, kind, order });
       const what = `${servers} servers ${order}, ${kinds[kind]}`;
-      rows.push(
+      add(
         {
           what: `${what}: until the last is ACTIVE`,
           measured: `${(mine.buildMs / 1000).toFixed(1)} s`,
@@ -111,7 +117,7 @@ async function measure(ours: Competitor, stock: Competitor): Promise<readonly Ro
       );
     }
   }
-  rows.push(memoryRow(`Resident memory after ${9 * servers} servers`, ours.memory(), stock.memory()));
+  add(memoryRow(`Resident memory after ${9 * servers} servers`, ours.memory(), stock.memory()));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
   return rows;
 }
