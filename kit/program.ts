@@ -9,7 +9,7 @@ import { createNotifier } from './sd-notify.ts';
 const leastNode = 24;
 
 /** From being ready until what only the start needed is given back: peers have been asked by then. */
-const settledMs = 5000;
+export const settledMs = 5000;
 
 /** A program of this project: `NAME --config FILE [--check-config]`. */
 export interface ProgramSpec<Config> {

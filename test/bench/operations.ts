@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { settledMs } from '../../kit/program.ts';
 import { connectPlatform, type Platform } from './platform.ts';
 import { cpuMsOf, type Memory, memoryOf } from './procfs.ts';
 import { mib, type Row } from './report.ts';
@@ -21,7 +22,7 @@ export async function measureOperations(scene: Scene, lengths: Lengths): Promise
   const platform = await connectPlatform(scene.transportUrl);
   const daemon = await startDaemon(scene, 'operations');
   try {
-    await sleep(SETTLE_MS);
+    await sleep(settledMs + SETTLE_MS); // what the start needed alone is collected by then
     const cpuBefore = cpuMsOf(daemon.pid);
     await sleep(idleMs);
     const idleCpu = ((cpuMsOf(daemon.pid) - cpuBefore) * 60_000) / idleMs;
