@@ -123,3 +123,22 @@ describe.each(Object.keys(NODES) as NodeName[])('a server on the node %s', (name
     await servers.untilGone(early);
   });
 });
+
+describe('servers of a group', () => {
+  const { cloud, servers, undo } = liveServers();
+
+  it('are not on one host where they must not be, though both were asked for at once', async () => {
+    const { server_group: group } = await cloud.admin.call<{ server_group: { id: string } }>(
+      ...(['compute', 'POST', '/os-server-groups'] as const),
+      { body: { server_group: { name: 'apart', policy: 'anti-affinity' } } },
+    );
+    undo(() => cloud.admin.call('compute', 'DELETE', `/os-server-groups/${group.id}`));
+    const make = () => servers.create('vm', { networks: 'none' }, { group: group.id });
+    const both = await Promise.all([make(), make()]);
+    const ends = await Promise.allSettled(both.map((id) => servers.until(id, 'ACTIVE')));
+    expect(ends.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    const refused = ends.find((end) => end.status === 'rejected');
+    // the scheduler knew already, or the host looked again
+    expect(String(refused?.reason)).toMatch(/No valid host|Exhausted all hosts/);
+  });
+});

@@ -59,8 +59,12 @@ export interface ServerAction {
 
 /** The compute API for one control plane; what it made is remembered, for `removeAll`. */
 export interface Servers {
-  /** Asks for a server on a node; `more` is put over what is asked for. Answers its id at once. */
-  create(name: NodeName, more?: Readonly<Record<string, unknown>>): Promise<string>;
+  /** Asks for a server on a node; `more` is put over what is asked for, `hints` are the scheduler's. Answers its id at once. */
+  create(
+    name: NodeName,
+    more?: Readonly<Record<string, unknown>>,
+    hints?: Readonly<Record<string, unknown>>,
+  ): Promise<string>;
   show(id: string): Promise<Server>;
   /** Waits until it has this status and no task. @throws Error as soon as it is in ERROR, with its fault, or after `ms` */
   until(id: string, status: string, ms?: number): Promise<Server>;
@@ -105,7 +109,7 @@ export function serversOf({ admin, image, flavorFor, network }: Cloud): Servers 
 
   return {
     show,
-    async create(name, more = {}) {
+    async create(name, more = {}, hints = undefined) {
       const server = {
         name: `${name}-server`,
         flavorRef: flavorFor(name),
@@ -114,7 +118,9 @@ export function serversOf({ admin, image, flavorFor, network }: Cloud): Servers 
         host: NODES[name].hostname,
         ...more,
       };
-      const answer = await admin.call<{ server: { id: string } }>('compute', 'POST', '/servers', { body: { server } });
+      const answer = await admin.call<{ server: { id: string } }>('compute', 'POST', '/servers', {
+        body: { server, ...(hints === undefined ? {} : { 'os:scheduler_hints': hints }) },
+      });
       made.add(answer.server.id);
       return answer.server.id;
     },
