@@ -5,17 +5,16 @@ import { type Flow, type FlowDefinition, making } from './flow.ts';
 import { currentInstance } from './nova-record.ts';
 import { refreshInfoCache } from './ports.ts';
 
-/**
- * The project of a server that a request names by its uuid alone; `project` is null where nova has it no more. `resting`: it is on this host, and nothing is
- * done to it.
- */
-export async function serverProject(
-  flow: Flow,
-  signal: AbortSignal,
-): Promise<{ readonly project: string | null; readonly resting: boolean }> {
+/** The project of a server that a request names by its uuid alone; `project` is null where nova has it no more. */
+export async function serverProject(flow: Flow, signal: AbortSignal): Promise<{ readonly project: string | null }> {
   const found = await currentInstance(flow.adminConductor(signal), flow.instance);
-  const { project_id: project = null, host = null, task_state: task = null, vm_state: state = null } = found ?? {};
-  return { project, resting: host === flow.settings.host && task === null && state !== 'building' };
+  return { project: found?.project_id ?? null };
+}
+
+/** Whether the server is on this host now, and nothing is done to it: looked at in each try, since what was true before a restart may not be. */
+async function isResting(flow: Flow, signal: AbortSignal): Promise<boolean> {
+  const now = await currentInstance(flow.adminConductor(signal), flow.instance);
+  return now?.host === flow.settings.host && now.task_state === null && now.vm_state !== 'building';
 }
 
 /** Binds ports of a server on this host to it that are not: an evacuation that failed has left them with its other host (nova's healing does so, too). */
@@ -53,9 +52,9 @@ export const networkChanged: FlowDefinition = {
           name: 'refresh',
           deadlineMs: 300_000,
           async run({ signal }) {
-            const { project, resting } = flow.facts;
+            const { project } = flow.facts;
             if (typeof project !== 'string') return undefined;
-            if (flow.request.heal === true && resting === true) await bindAgain(flow, project, signal);
+            if (flow.request.heal === true && (await isResting(flow, signal))) await bindAgain(flow, project, signal);
             await refreshInfoCache(flow, signal, { projectId: project });
             return undefined;
           },

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { DpuError } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/units.ts';
 import { createFlowScene, type FlowScene, host, server } from '../../support/openstack/flow-scene.ts';
 
@@ -36,5 +37,22 @@ describe('a port of a server on this host', () => {
     ['Neutron tells of a change', {}, { key: 'x' }],
   ])('is left as it is where %s', async (_why, instance, args) => {
     expect(await healed(instance, 'other', 'ovs', args)).toBe('other ovs');
+  });
+
+  it('is left as it is where the server has gone to another host between two tries', async () => {
+    const one = createFlowScene({ devices: [], instance: { host, vm_state: 'active', task_state: null } });
+    scene = one;
+    const { id } = one.cloud.addPort({ deviceId: server, bindingHost: 'other', vifType: 'ovs' });
+    let calls = 0;
+    one.cloud.onCall = () => {
+      calls += 1;
+      if (calls > 1) return;
+      Object.assign(one.nova.instance ?? {}, { host: 'other' });
+      throw new DpuError('unavailable', 'Neutron is away');
+    };
+    await one.cast('network_changed', { instance: server, heal: true });
+    await one.quiet();
+    expect(calls).toBeGreaterThan(1);
+    expect(one.cloud.ports.get(id)).toMatchObject({ bindingHost: 'other' });
   });
 });
