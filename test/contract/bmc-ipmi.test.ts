@@ -31,6 +31,7 @@ describe.skipIf(!haveBmcPrograms('IPMI of the virtual DPU'))('IPMI of the virtua
   beforeEach(async () => {
     await at.rules();
     await setPower(at.redfish, SYSTEM, 'off');
+    at.serial.clear(); // what a boot of the test before has said
     await setBoot(at.redfish, SYSTEM, { enabled: 'Disabled' });
   });
 

@@ -35,6 +35,7 @@ describe.skipIf(!haveBmcPrograms('Redfish of the virtual DPU'))('Redfish of the 
   beforeEach(async () => {
     await at.rules();
     await setPower(at.redfish, SYSTEM, 'off');
+    at.serial.clear(); // what a boot of the test before has said
     await setBoot(at.redfish, SYSTEM, { enabled: 'Disabled' });
     await patch(at.redfish, SYSTEM, { Boot: { BootOrder: ['Boot0003', 'Boot0004', 'Boot0005'] } });
   });
